@@ -31,3 +31,7 @@ class SignatureError(ProtocolError):
 
 class MoneyError(ProtocolError):
     """An amount is not an amount: zero where that is not allowed, negative, too many decimals, too large."""
+
+
+class DateError(ProtocolError):
+    """A date, time or month does not exist or is not written as the protocol asks."""

@@ -64,6 +64,9 @@ class BankXmlWire(Strict):
 
     protocol: Literal["bankxml"]
     sender: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,20}$")]
+    receiver: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,20}$")] = Field(
+        default="UTILITY", description="our own code: Rcvr of requests, Sndr of replies"
+    )
     verify_keys: list[KeyId] = Field(min_length=1, description="the bank's public keys; several while one rolls over")
     sign_key: KeyId
     clock_window_seconds: int = Field(default=300, ge=1, le=86400)
