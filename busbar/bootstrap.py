@@ -87,6 +87,7 @@ def set_up(checkout: Checkout) -> None:
         provide_venv_module()
         _install(checkout)
     provide_font()
+    _say("done")
 
 
 def _install(checkout: Checkout) -> None:
@@ -102,7 +103,6 @@ def _install(checkout: Checkout) -> None:
     _pip(checkout, "--no-deps", "--no-build-isolation", "--no-index", "--editable", ".")
     checkout.stamp.write_text(digest(checkout.root), encoding="ascii")
     checkout.interrupted.unlink()
-    _say("done")
 
 
 def is_done(checkout: Checkout) -> bool:
