@@ -3,8 +3,9 @@
 Strategy: a layout is a tuple of parts; a part is a name, a width in bytes, an encoding and a padding. `split` cuts the
 bytes of the text at the places and takes the padding off; `join` does the reverse. Both are strict and inverse to each
 other. Places are counted in bytes of the layout's charset and a cut through the middle of a GBK character is an error,
-never a broken character. Only a part marked `cut` (a name that is there to be read by a person) is shortened by `join`,
-at the last whole character that fits; anything else that is too long is refused.
+never a broken character. Only a part marked `display` (a name that is there to be read by a person) is made to fit by
+`join`: a character that the charset lacks becomes 〓, and what is too long ends at the last whole character that fits.
+Anything else that does not fit is refused.
 """
 
 from __future__ import annotations
@@ -27,17 +28,16 @@ class Part:
     encoding: Encoding
     padding: Padding | None = None
     mask: Mask = Mask.SHOWN
-    cut: bool = False
+    display: bool = False
 
     def read(self, data: bytes, where: str) -> str:
         value = self.padding.strip(data) if self.padding else data
         return self.encoding.unpack(value, len(value), where) if value else ""
 
     def write(self, text: str, where: str) -> bytes:
+        if self.display:
+            text = _displayable(text, self.width, self.encoding)
         value = self.encoding.pack(text, where) if text else b""
-        if self.cut and len(value) > self.width:
-            value = _whole_characters(text, self.width, self.encoding, where)
-            value = self.padding.strip(value) if self.padding else value
         if self.padding:
             return self.padding.fill(value, self.width, where)
         if len(value) != self.width:
@@ -45,15 +45,28 @@ class Part:
         return value
 
 
-def _whole_characters(text: str, width: int, encoding: Encoding, where: str) -> bytes:
-    """As many leading characters of `text` as fit `width` bytes."""
-    value = b""
+# The printers' sign for a character that is not in the case; GBK has it.
+_MISSING_CHARACTER = "〓"
+
+
+def _displayable(text: str, width: int, encoding: Encoding) -> str:
+    """As many leading characters of `text` as fit `width` bytes, each one that can't be written replaced."""
+    shown, size = "", 0
     for character in text:
-        longer = value + encoding.pack(character, where)
-        if len(longer) > width:
+        possible = _writable(character, encoding)
+        size += len(encoding.pack(possible, "text"))
+        if size > width:
             break
-        value = longer
-    return value
+        shown += possible
+    return shown.strip(" ")
+
+
+def _writable(character: str, encoding: Encoding) -> str:
+    try:
+        encoding.pack(character, "text")
+    except ProtocolError:
+        return _MISSING_CHARACTER
+    return character
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ DEBIT = Layout("debit (63 bytes)", GBK, (*_COMMON_PARTS, Part("account_bank", 20
 ENQUIRY_REPLY = Layout(
     "enquiry reply (99 bytes)",
     GBK,
-    (*_COMMON_PARTS, Part("name_address", 56, GBK, SPACES_RIGHT, mask=Mask.HIDDEN, cut=True)),
+    (*_COMMON_PARTS, Part("name_address", 56, GBK, SPACES_RIGHT, mask=Mask.HIDDEN, display=True)),
 )
 FIELD_48 = (COLLECTION, DEBIT, ENQUIRY_REPLY)
 TERMINAL = Layout("terminal", ASCII, (Part("channel", 1, ASCII), Part("terminal_no", 7, ASCII, ZEROS_LEFT)))
