@@ -64,7 +64,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
     entry_id INTEGER PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, trace_date TEXT NOT NULL,
     trace_no TEXT NOT NULL, paid_at TEXT NOT NULL, customer_no TEXT NOT NULL,
-    billing_month TEXT NOT NULL, amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), channel TEXT NOT NULL, settle_method TEXT NOT NULL, clearing_date TEXT,
+    billing_month TEXT NOT NULL, amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), channel TEXT NOT NULL,
+    settle_method TEXT NOT NULL, clearing_date TEXT,
     reference_no TEXT NOT NULL DEFAULT '', original_entry_id INTEGER,
     UNIQUE (kind, trace_date, trace_no)
 ) STRICT;
