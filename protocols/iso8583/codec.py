@@ -137,12 +137,19 @@ def encode(message: Message, spec: Spec) -> bytes:
 
 
 def _write(text: str, field_spec: FieldSpec, where: str) -> bytes:
+    counts_digits = field_spec.encoding.counts_digits
+    if counts_digits:
+        _check_written(len(text), field_spec, where)
     value = field_spec.encoding.pack(text, where) if text else b""
     # Digits are counted in the text, text in its bytes: GBK characters take two.
-    length = len(text) if field_spec.encoding.counts_digits else len(value)
+    length = len(text) if counts_digits else len(value)
+    if not counts_digits:
+        _check_written(length, field_spec, where)
+    return value if field_spec.prefix is FIXED else field_spec.prefix.write(length, where) + value
+
+
+def _check_written(length: int, field_spec: FieldSpec, where: str) -> None:
     if field_spec.prefix is not FIXED:
         _check_length(length, field_spec, where)
-        return field_spec.prefix.write(length, where) + value
-    if length != field_spec.length:
+    elif length != field_spec.length:
         raise ProtocolError(where, f"exactly {field_spec.length} expected, {length} were given")
-    return value
