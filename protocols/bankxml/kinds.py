@@ -66,8 +66,8 @@ def pattern(regex: str, description: str) -> Kind:
     return _text_kind(read, str, description)
 
 
-def one_of(names: tuple[str, ...], description: str) -> Kind:
-    """One of a closed list of words."""
+def one_of(names: tuple[str, ...], description: str = "") -> Kind:
+    """One of a closed list of words; `description` stands for them on the wire page where they are many."""
     allowed = frozenset(names)
 
     def read(text: str, element: etree._Element) -> str:
@@ -75,7 +75,7 @@ def one_of(names: tuple[str, ...], description: str) -> Kind:
             raise ProtocolError(path_of(element), f"one of {', '.join(names)} expected")
         return text
 
-    return _text_kind(read, str, description)
+    return _text_kind(read, str, description or " or ".join(names))
 
 
 def free_text(max_length: int) -> Kind:

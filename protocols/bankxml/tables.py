@@ -13,6 +13,8 @@ from protocols.bankxml import kinds, messages
 from protocols.bankxml.elements import Group, Leaf, Occurs
 
 VERSION = "1"
+MAX_REQUEST_BYTES = 65_536
+"""The longest request (100 named bills, indented, with its signature) is about 10 KB."""
 MAX_LINES = 500
 """Bills or settled lines in one reply; 500 of them are about 200 KB."""
 MAX_NAMED_BILLS = 100
@@ -59,7 +61,7 @@ HEADER = Group(
     "header",
     messages.Header,
     (
-        Leaf("Ver", "version", kinds.one_of((VERSION,), "version of this profile"), "version of this profile, 1 版本"),
+        Leaf("Ver", "version", kinds.one_of((VERSION,)), "version of this profile 版本"),
         Leaf("MsgTp", "message_type", MESSAGE_TYPE, "message type 报文类型"),
         Leaf("Sndr", "sender", PARTY, "code of the sender 发送方"),
         Leaf("Rcvr", "receiver", PARTY, "code of the receiver 接收方"),
@@ -110,7 +112,7 @@ _RESULT = Group(
     "result",
     messages.Result,
     (
-        Leaf("Cls", "outcome_class", kinds.one_of(OUTCOME_CLASSES, "class"), "class: rules what to do 结果类别"),
+        Leaf("Cls", "outcome_class", kinds.one_of(OUTCOME_CLASSES), "class: rules what to do 结果类别"),
         Leaf("Cd", "code", CODE, "response code 返回码"),
         Leaf("TxtEn", "text_english", kinds.free_text(140), "the code in English 英文说明"),
         Leaf("TxtZh", "text_chinese", kinds.free_text(140), "the code in Chinese 中文说明"),
@@ -158,7 +160,7 @@ _STATUS = Group(
     "status",
     messages.PaymentStatus,
     (
-        Leaf("St", "state", kinds.one_of(PAYMENT_STATES, "state"), "state of the payment 交易状态"),
+        Leaf("St", "state", kinds.one_of(PAYMENT_STATES), "state of the payment 交易状态"),
         _REFERENCE,
         Leaf("ClrDt", "clearing_date", kinds.DATE, "its clearing date 清算日期", _OPTIONAL),
         _AMOUNT_OF_REPLY,
@@ -183,7 +185,7 @@ _UNDO_REPLY = (
     _RESULT,
     _REFERENCE,
     _AMOUNT_OF_REPLY,
-    Leaf("UndoRslt", "undo_result", kinds.one_of(UNDO_RESULTS, "result"), "what was done 撤销结果", _OPTIONAL),
+    Leaf("UndoRslt", "undo_result", kinds.one_of(UNDO_RESULTS), "what was done 撤销结果", _OPTIONAL),
     Leaf("OrgnlRefNo", "original_reference_no", REFERENCE_NO, "our number of the payment 原系统参考号", _OPTIONAL),
 )
 
@@ -210,8 +212,13 @@ BODIES = MappingProxyType(
             _BILLS,
             Leaf("Amt", "amount", kinds.AMOUNT, "amount the payer paid 缴费金额"),
             Leaf("PdTm", "paid_at", kinds.MOMENT, "the payer's date and time 缴费时间"),
-            Leaf("Chnl", "channel", kinds.one_of(CHANNELS, "channel"), "where it was paid 收费渠道"),
-            Leaf("SttlMtd", "settle_method", kinds.one_of(SETTLE_METHODS, "method"), "how it was paid 结算方式"),
+            Leaf("Chnl", "channel", kinds.one_of(CHANNELS, "a word of section 5"), "where it was paid 收费渠道"),
+            Leaf(
+                "SttlMtd",
+                "settle_method",
+                kinds.one_of(SETTLE_METHODS, "a word of section 5"),
+                "how it was paid 结算方式",
+            ),
             Leaf("Outlt", "outlet", OUTLET, "outlet 网点", _OPTIONAL),
             Leaf("Oprtr", "operator", OPERATOR, "teller 柜员", _OPTIONAL),
             meaning="payment 缴费",
