@@ -1,5 +1,7 @@
 """What can stop a night, each as one line that says where and what to do. None of them holds a customer's data."""
 
+# ruff: noqa: N818 - the errors are named after what happened
+
 from __future__ import annotations
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from reconciliation.evidence import EvidenceWriter, Layout
+from reconciliation.evidence import ROWS_PER_GROUP, EvidenceWriter, Layout
 from reconciliation.matching.entries import bank_entries, ledger_entries
 from reconciliation.matching.expressions import MATCHED, NETTED, match, proposals
 from reconciliation.matching.totals import GROUPS_BY_LAYOUT, GroupTotal, group_totals, read_totals
@@ -83,7 +83,7 @@ def _matched(connection: Any, inputs: MatchInputs, matched_path: Path) -> MatchR
     differing = outcome.filter(~outcome.verdict.isin([MATCHED, NETTED])).order_by(_ORDER)
     matched = outcome.filter(outcome.verdict == MATCHED).count().to_pyarrow().as_py()
     netted = outcome.filter(outcome.verdict == NETTED).count().to_pyarrow().as_py()
-    digest = _write_matched(outcome, matched_path)
+    digest = _write_matched(connection, outcome, matched_path)
     return MatchResult(
         matched=matched,
         netted=netted,
@@ -94,13 +94,10 @@ def _matched(connection: Any, inputs: MatchInputs, matched_path: Path) -> MatchR
     )
 
 
-def _write_matched(outcome: Any, path: Path) -> str:
+def _write_matched(connection: Any, outcome: Any, path: Path) -> str:
     agreeing = outcome.filter(outcome.verdict.isin([MATCHED, NETTED])).order_by(_ORDER).select(*MATCHED_PAIRS.names)
     with EvidenceWriter(path, MATCHED_PAIRS) as writer:
-        for batch in agreeing.to_pyarrow_batches():
-            writer.write_table(_as_table(batch, MATCHED_PAIRS))
+        # Ibis' own reader of batches calls a method that this DuckDB no longer has.
+        for batch in connection.con.sql(agreeing.compile()).to_arrow_reader(ROWS_PER_GROUP):
+            writer.write_table(pa.Table.from_batches([batch]).cast(MATCHED_PAIRS.schema))
     return writer.digest
-
-
-def _as_table(batch: Any, layout: Layout) -> Any:
-    return pa.Table.from_batches([batch]).cast(layout.schema)
