@@ -50,7 +50,7 @@ def decide(
 ) -> Decision:
     """The outcome of one operation on `state`, and its effects; `state` itself is left as it is.
 
-    Raises `BrokenLedgerError` where the state breaks an invariant: the caller answers this one operation "system error".
+    Raises `BrokenLedgerError` where the state breaks an invariant, and the caller answers "system error" for this one.
     """
     if now.tzinfo is None:
         raise ValueError("now needs a time zone")
