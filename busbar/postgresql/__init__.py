@@ -7,6 +7,6 @@ and `account` (why and how root runs it as another account).
 from __future__ import annotations
 
 from busbar.postgresql.errors import PostgresqlError
-from busbar.postgresql.server import Server, provide
+from busbar.postgresql.server import Server, provide, remove_data
 
-__all__ = ["PostgresqlError", "Server", "provide"]
+__all__ = ["PostgresqlError", "Server", "provide", "remove_data"]

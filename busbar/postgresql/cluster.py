@@ -11,12 +11,15 @@ Strategy: the caller names a data folder. In it lie
 A cluster is made under another name and renamed when it is whole, and the password is on disk before that: whoever
 dies in between leaves nothing that looks finished.
 
-Rule: a cluster is thrown away in two cases alone: it was temporary, or (as root) the data folder that it belonged to
-was deleted. A password that is missing beside an existing cluster is an error, never a reason to start afresh.
+Rule: a cluster is thrown away in two cases alone: it was temporary, or `remove_data` was asked for. A password that is
+missing beside an existing cluster is an error, never a reason to start afresh. If (as root) the data folder was gone,
+the cluster that belonged to it is set aside as `<its name>.before` until the next time, as the deletion may have been a
+mistake, or a disk that was not mounted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -25,7 +28,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from busbar.postgresql.account import Account, state_folder, trusted_folder
@@ -37,6 +40,8 @@ SUPERUSER = "postgres"
 TEMPORARY_PREFIX = "busbar-postgresql-"
 LEFTOVER_AGE_SECONDS = 60  # a younger temporary folder may belong to a process that has not locked it yet
 INITDB_TIMEOUT_SECONDS = 120
+# What lies in a data folder beside the cluster; the lock goes last.
+FILES = ("cluster-is-in", "password", "postgresql.log", "postgresql.log.1", "lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +72,18 @@ class Cluster:
     def release(self) -> None:
         """Let others use the cluster; a temporary one is removed."""
         if self.temporary:
-            shutil.rmtree(self.home, ignore_errors=True)
-            shutil.rmtree(self.data_folder, ignore_errors=True)
+            self.remove()
         os.close(self.lock)
+
+    def remove(self) -> None:
+        """Delete the cluster and what belongs to it; what others put into the data folder stays."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.account.lent:
+            shutil.rmtree(self.home, ignore_errors=True)
+        for name in FILES:
+            (self.data_folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty
+            self.data_folder.rmdir()
 
 
 def open_cluster(data_folder: Path | None, account: Account, state: Path | None = None) -> Cluster:
@@ -112,9 +126,19 @@ def _locked(data_folder: Path) -> int:
         raise PostgresqlError(
             f"the database in {data_folder} is in use by process {holder}; stop that, or name another data folder"
         ) from None
+    if not _is_file(data_folder / "lock", lock):  # its last holder removed it between our two steps
+        os.close(lock)
+        return _locked(_own_folder(data_folder))
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
+
+
+def _is_file(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _home(data_folder: Path, account: Account, state: Path | None) -> Path:
@@ -125,7 +149,9 @@ def _home(data_folder: Path, account: Account, state: Path | None) -> Path:
     key = hashlib.sha256(os.fsencode(data_folder.resolve())).hexdigest()[:16]
     pointer, home = data_folder / "cluster-is-in", clusters / key
     if not pointer.exists() and home.exists():
-        shutil.rmtree(home)  # of a data folder that was deleted
+        before = home.with_suffix(".before")
+        shutil.rmtree(before, ignore_errors=True)
+        home.rename(before)
     trusted_folder(home, user_id=account.user_id, mode=0o700)
     pointer.write_text(f"{home}\n", encoding="utf-8")
     return home
@@ -215,8 +241,7 @@ def remove_leftovers(account: Account) -> None:
             ours = not folder.is_symlink() and folder.lstat().st_uid == os.geteuid()
             if not ours or time.time() - lock.lstat().st_mtime < LEFTOVER_AGE_SECONDS:
                 continue
-            handle = _locked(folder)
-        except (OSError, PostgresqlError):
+            left = open_cluster(folder, account)
+        except (OSError, PostgresqlError):  # another account's, or at work
             continue
-        home = Path((folder / "cluster-is-in").read_text(encoding="utf-8").strip()) if account.lent else folder
-        Cluster(folder, home, account, temporary=True, lock=handle).release()
+        replace(left, temporary=True).release()

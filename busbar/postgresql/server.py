@@ -30,7 +30,7 @@ from busbar.postgresql.cluster import LEFTOVER_AGE_SECONDS, SUPERUSER, Cluster, 
 from busbar.postgresql.errors import PostgresqlError
 from busbar.postgresql.external import VARIABLE, checked_dsn, credentials, dsn_for
 from busbar.postgresql.installation import find_installation
-from busbar.postgresql.postmaster import Postmaster
+from busbar.postgresql.postmaster import Postmaster, end_leftovers
 
 SOCKET_PREFIX = "busbar-socket-"
 SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of sockaddr_un, less its final zero
@@ -164,6 +164,21 @@ def provide(data_folder: Path | None, settings: Mapping[str, str] = NO_SETTINGS)
         embedded.close("immediate")
         raise
     return Server(_embedded_dsn(cluster, socket_folder, all_settings["port"]), embedded)
+
+
+def remove_data(data_folder: Path) -> None:
+    """Delete the embedded database in `data_folder`, if there is one; other files in that folder stay.
+
+    Raises `PostgresqlError` if a server is running on it. (As root a part of it lies elsewhere, so deleting the folder
+    by hand is not enough.)
+    """
+    if not (data_folder / "lock").exists():
+        return
+    account = Account.current()
+    cluster = open_cluster(data_folder, account)
+    end_leftovers(cluster.path, account)
+    cluster.remove()
+    cluster.release()
 
 
 def _embedded_dsn(cluster: Cluster, socket_folder: Path, port: str) -> str:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from busbar.postgresql import PostgresqlError, Server, provide
+from busbar.postgresql import PostgresqlError, Server, provide, remove_data
 from busbar.postgresql.account import Account, state_folder, trusted_folder
 from busbar.postgresql.cluster import TEMPORARY_PREFIX, open_cluster, remove_leftovers
 from busbar.postgresql.external import checked_dsn, dsn_for
@@ -62,6 +63,17 @@ def _no_external_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BUSBAR_DATABASE_DSN", raising=False)
 
 
+@pytest.fixture
+def data_folder(tmp_path: Path) -> Iterator[Path]:
+    """A data folder whose database is removed at the end, also where root keeps it elsewhere."""
+    folder = tmp_path / "data folder"
+    folder.mkdir()
+    yield folder
+    home = cluster_of(folder).parent
+    remove_data(folder)
+    shutil.rmtree(home.with_suffix(".before"), ignore_errors=True)
+
+
 def test_the_server_is_what_the_ledger_needs() -> None:
     with provide(None) as server:
         dsn = server.superuser_dsn()
@@ -73,21 +85,21 @@ def test_the_server_is_what_the_ledger_needs() -> None:
         assert ask(dsn, "SHOW listen_addresses") == ""
 
 
-def test_data_stay_when_it_is_provided_again(tmp_path: Path) -> None:
-    with provide(tmp_path / "data", QUICK) as server:
+def test_data_stay_when_it_is_provided_again(data_folder: Path) -> None:
+    with provide(data_folder, QUICK) as server:
         ask(server.superuser_dsn(), "CREATE TABLE kept AS SELECT '缴费' AS word")
-    with provide(tmp_path / "data", QUICK) as server:
+    with provide(data_folder, QUICK) as server:
         assert ask(server.superuser_dsn(), "SELECT word FROM kept") == "缴费"
 
 
-def test_a_stopped_server_is_gone_with_its_socket(tmp_path: Path) -> None:
-    server = provide(tmp_path, QUICK)
+def test_a_stopped_server_is_gone_with_its_socket(data_folder: Path) -> None:
+    server = provide(data_folder, QUICK)
     socket_folder = str(ask(server.superuser_dsn(), "SHOW unix_socket_directories"))
     assert Path(socket_folder).exists()
     server.stop()
     server.stop()
     assert server.pid is None
-    assert processes_in(cluster_of(tmp_path), Account.current()) == set()
+    assert processes_in(cluster_of(data_folder), Account.current()) == set()
     assert not Path(socket_folder).exists()
     with pytest.raises(PostgresqlError, match="provide another"):
         server.restart()
@@ -149,51 +161,63 @@ def run_child(data_folder: Path, then: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_script_that_is_killed_takes_its_server_along(tmp_path: Path, number: signal.Signals) -> None:
-    child = run_child(tmp_path, "time.sleep(600)")
+def test_a_script_that_is_killed_takes_its_server_along(data_folder: Path, number: signal.Signals) -> None:
+    child = run_child(data_folder, "time.sleep(600)")
     assert child.stdout is not None
     postmaster = int(child.stdout.readline())
-    cluster = cluster_of(tmp_path)
+    cluster = cluster_of(data_folder)
     assert postmaster in processes_in(cluster, Account.current())
     child.send_signal(number)
     child.wait()
-    with provide(tmp_path, QUICK) as server:  # at once: the one before may still be leaving
+    with provide(data_folder, QUICK) as server:  # at once: the one before may still be leaving
         assert ask(server.superuser_dsn(), "SELECT 1") == 1
     assert eventually(lambda: not processes_in(cluster, Account.current()))
 
 
-def test_a_script_that_just_ends_stops_its_server_in_order(tmp_path: Path) -> None:
-    child = run_child(tmp_path, "")
+def test_a_script_that_just_ends_stops_its_server_in_order(data_folder: Path) -> None:
+    child = run_child(data_folder, "")
     child.communicate(timeout=60)
     assert child.returncode == 0
-    assert processes_in(cluster_of(tmp_path), Account.current()) == set()
-    assert not (cluster_of(tmp_path) / "postmaster.pid").exists()
+    assert processes_in(cluster_of(data_folder), Account.current()) == set()
+    assert not (cluster_of(data_folder) / "postmaster.pid").exists()
 
 
-def test_a_stale_pid_file_with_a_number_that_is_in_use_again(tmp_path: Path) -> None:
-    with provide(tmp_path, QUICK):
+def test_a_stale_pid_file_with_a_number_that_is_in_use_again(data_folder: Path) -> None:
+    with provide(data_folder, QUICK):
         pass
-    stale = cluster_of(tmp_path) / "postmaster.pid"
-    stale.write_text(f"{os.getppid()}\n{cluster_of(tmp_path)}\n")
-    with provide(tmp_path, QUICK) as server:
+    stale = cluster_of(data_folder) / "postmaster.pid"
+    stale.write_text(f"{os.getppid()}\n{cluster_of(data_folder)}\n")
+    with provide(data_folder, QUICK) as server:
         assert ask(server.superuser_dsn(), "SELECT 1") == 1
 
 
-def test_two_servers_never_share_a_folder(tmp_path: Path) -> None:
-    with provide(tmp_path, QUICK) as server:
+def test_two_servers_never_share_a_folder(data_folder: Path) -> None:
+    with provide(data_folder, QUICK) as server:
         with pytest.raises(PostgresqlError, match=f"in use by process {os.getpid()}"):
-            provide(tmp_path, QUICK)
+            provide(data_folder, QUICK)
         assert ask(server.superuser_dsn(), "SELECT 1") == 1
 
 
-def test_an_interrupted_initialisation_is_made_again(tmp_path: Path) -> None:
-    cluster = open_cluster(tmp_path, Account.current())
+def test_an_interrupted_initialisation_is_made_again(data_folder: Path) -> None:
+    cluster = open_cluster(data_folder, Account.current())
     (cluster.home / "cluster.new").mkdir()
     (cluster.home / "cluster.new" / "PG_VERSION").write_text("18\n")
-    (tmp_path / "password").write_text("of the attempt before\n")
+    (data_folder / "password").write_text("of the attempt before\n")
     cluster.release()
-    with provide(tmp_path, QUICK) as server:
+    with provide(data_folder, QUICK) as server:
         assert ask(server.superuser_dsn(), "SELECT 1") == 1
+
+
+def test_removing_the_data_leaves_what_is_not_of_the_database(data_folder: Path) -> None:
+    with provide(data_folder, QUICK):
+        with pytest.raises(PostgresqlError, match="in use"):
+            remove_data(data_folder)
+        cluster = cluster_of(data_folder)
+    (data_folder / "report.pdf").touch()
+    remove_data(data_folder)
+    assert not cluster.exists()
+    assert [path.name for path in data_folder.iterdir()] == ["report.pdf"]
+    remove_data(data_folder)  # there is none: nothing to do
 
 
 def test_a_temporary_server_leaves_nothing() -> None:
@@ -251,14 +275,14 @@ def _broken_configuration(folder: Path) -> None:
         (_broken_configuration, "does not start: .*postgresql.log"),
     ],
 )
-def test_a_damaged_folder_is_refused_and_kept(tmp_path: Path, harm: Callable[[Path], None], message: str) -> None:
-    with provide(tmp_path, QUICK):
+def test_a_damaged_folder_is_refused_and_kept(data_folder: Path, harm: Callable[[Path], None], message: str) -> None:
+    with provide(data_folder, QUICK):
         pass
-    harm(tmp_path)
+    harm(data_folder)
     with pytest.raises(PostgresqlError, match=message) as caught:
-        provide(tmp_path, QUICK)
+        provide(data_folder, QUICK)
     assert "\n" not in str(caught.value)
-    assert (cluster_of(tmp_path) / "base").exists()
+    assert (cluster_of(data_folder) / "base").exists()
 
 
 @pytest.mark.parametrize(
@@ -277,28 +301,28 @@ def test_an_unknown_setting_and_an_unknown_stop_mode() -> None:
         server.stop("gently")
 
 
-def test_rows_and_passwords_stay_out_of_log_and_repr(tmp_path: Path) -> None:
-    with provide(tmp_path, QUICK) as server:
+def test_rows_and_passwords_stay_out_of_log_and_repr(data_folder: Path) -> None:
+    with provide(data_folder, QUICK) as server:
         dsn = server.superuser_dsn()
         ask(dsn, "CREATE TABLE account (number text PRIMARY KEY)")
         ask(dsn, "INSERT INTO account VALUES ('6222020000000000')")
         with pytest.raises(asyncpg.UniqueViolationError):
             ask(dsn, "INSERT INTO account VALUES ('6222020000000000')")
-        password = (tmp_path / "password").read_text().strip()
+        password = (data_folder / "password").read_text().strip()
         assert password not in repr(server)
-    log = (tmp_path / "postgresql.log").read_text()
+    log = (data_folder / "postgresql.log").read_text()
     assert "duplicate key" in log
     assert "6222020000000000" not in log
     assert password not in log
-    assert stat.S_IMODE((tmp_path / "password").stat().st_mode) == 0o600
+    assert stat.S_IMODE((data_folder / "password").stat().st_mode) == 0o600
 
 
-def test_a_long_log_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_log_is_set_aside(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("busbar.postgresql.postmaster.LOG_LIMIT_BYTES", 10)
     for _ in range(2):
-        with provide(tmp_path, {**QUICK, "log_connections": "on"}) as server:
+        with provide(data_folder, {**QUICK, "log_connections": "on"}) as server:
             ask(server.superuser_dsn(), "SELECT 1")
-    assert (tmp_path / "postgresql.log.1").stat().st_size > 10
+    assert (data_folder / "postgresql.log.1").stat().st_size > 10
 
 
 def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -376,9 +400,9 @@ def test_debian_of_16_or_later_is_the_last_choice(tmp_path: Path, monkeypatch: p
 
 
 @as_root
-def test_root_runs_it_as_nobody_from_a_folder_that_only_root_can_write(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    with provide(tmp_path / "data", QUICK) as server:
+def test_root_runs_it_as_nobody_from_a_folder_that_only_root_can_write(data_folder: Path) -> None:
+    data_folder.chmod(0o700)
+    with provide(data_folder, QUICK) as server:
         assert server.pid is not None
         status = Path(f"/proc/{server.pid}/status").read_text()
         uid = str(Account.current().user_id)
@@ -389,21 +413,21 @@ def test_root_runs_it_as_nobody_from_a_folder_that_only_root_can_write(tmp_path:
             found = folder.stat()
             assert found.st_uid == 0
             assert not found.st_mode & 0o022
-        home = cluster_of(tmp_path / "data").parent
+        home = cluster_of(data_folder).parent
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
         assert home.stat().st_uid == int(uid)
 
 
 @as_root
-def test_a_deleted_data_folder_starts_afresh_as_root(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    with provide(folder, QUICK) as server:
+def test_a_deleted_data_folder_starts_afresh_as_root_and_the_old_data_are_set_aside(data_folder: Path) -> None:
+    with provide(data_folder, QUICK) as server:
         ask(server.superuser_dsn(), "CREATE TABLE gone (n int)")
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
-    with provide(folder, QUICK) as server:
+    home = cluster_of(data_folder).parent
+    shutil.rmtree(data_folder)
+    with provide(data_folder, QUICK) as server:
         assert ask(server.superuser_dsn(), "SELECT to_regclass('gone') IS NULL") is True
+    assert cluster_of(data_folder).parent == home
+    assert (home.with_suffix(".before") / "cluster" / "PG_VERSION").exists()
 
 
 @as_root
