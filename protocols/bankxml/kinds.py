@@ -147,14 +147,14 @@ def _write_mark(_element: etree._Element, value: bool) -> None:
         raise ValueError("a mark is there or it is not")
 
 
-def _amount(*, zero_allowed: bool) -> Kind:
+def _amount(description: str, *, zero_allowed: bool = True, signed: bool = False) -> Kind:
     def read(element: etree._Element) -> Money:
         if element.get("Ccy") != CURRENCY:
             raise MoneyError(path_of(element), f'the attribute Ccy="{CURRENCY}" is expected')
         text = element.text or ""
         if _AMOUNT.match(text) is None:
             raise MoneyError(path_of(element), "an amount in yuan with exactly two decimals is expected, as 123.45")
-        money = parse_decimal(text, path_of(element))
+        money = parse_decimal(text, path_of(element), signed=signed)
         if money.minor == 0 and not zero_allowed:
             raise MoneyError(path_of(element), "an amount of zero is not allowed here")
         return money
@@ -164,12 +164,12 @@ def _amount(*, zero_allowed: bool) -> Kind:
         element.text = value.decimal()
         read(element)
 
-    above = "" if zero_allowed else ", above zero"
-    return Kind(read, write, f'yuan with two decimals{above}, attribute Ccy="{CURRENCY}"', frozenset(("Ccy",)))
+    return Kind(read, write, f'yuan with two decimals, {description}, attribute Ccy="{CURRENCY}"', frozenset(("Ccy",)))
 
 
-AMOUNT = _amount(zero_allowed=False)
-AMOUNT_OR_ZERO = _amount(zero_allowed=True)
+AMOUNT = _amount("above zero", zero_allowed=False)
+AMOUNT_OR_ZERO = _amount("zero or more")
+AMOUNT_SIGNED = _amount("may be negative", signed=True)
 DATE = _text_kind(_read_date, date.isoformat, "date, YYYY-MM-DD")
 MOMENT = _text_kind(_read_moment, _write_moment, "time with its offset, YYYY-MM-DDThh:mm:ss.sss+hh:mm")
 MONTH = _text_kind(_read_month, str, "month, YYYYMM")

@@ -157,7 +157,7 @@ class SettledLine:
 
 @dataclass(frozen=True, slots=True)
 class PaymentReply:
-    """amount = the lines' principal and penalty + prepayment."""
+    """amount = the lines' principal and penalty + prepayment; a negative prepayment was drawn from the balance."""
 
     trace_date: date
     trace_no: str

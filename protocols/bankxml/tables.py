@@ -45,8 +45,8 @@ MESSAGE_ID = kinds.pattern("[A-Za-z0-9._-]{1,35}", "1 to 35 letters, digits, '.'
 KEY_ID = kinds.pattern("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "1 to 64 letters, digits, '.', '_' or '-'")
 NONCE = kinds.pattern("[A-Za-z0-9._-]{16,64}", "16 to 64 letters, digits, '.', '_' or '-'")
 TRACE_NO = kinds.pattern("[A-Za-z0-9]{1,32}", "1 to 32 letters or digits")
-CUSTOMER_NO = kinds.pattern("[A-Za-z0-9]{1,21}", "1 to 21 letters or digits")
-RECEIVABLE_ID = kinds.pattern("[A-Za-z0-9-]{1,32}", "1 to 32 letters, digits or '-'")
+CUSTOMER_NO = kinds.pattern("[A-Za-z0-9]{1,32}", "1 to 32 letters or digits")
+RECEIVABLE_ID = kinds.pattern("[!-~]{1,32}", "1 to 32 printable ASCII characters, no space")
 OUTLET = kinds.pattern("[A-Za-z0-9-]{1,12}", "1 to 12 letters, digits or '-'")
 OPERATOR = kinds.pattern("[A-Za-z0-9-]{1,20}", "1 to 20 letters, digits or '-'")
 REFERENCE_NO = kinds.pattern("[A-Za-z0-9]{1,32}", "1 to 32 letters or digits")
@@ -231,7 +231,9 @@ BODIES = MappingProxyType(
             _AMOUNT_OF_REPLY,
             Leaf("SttldCnt", "line_count", kinds.COUNT, "bills settled in all, listed or not 销账笔数", _OPTIONAL),
             _SETTLED_LINE,
-            Leaf("Prpmt", "prepayment", kinds.AMOUNT_OR_ZERO, "the part that became prepayment 转预存", _OPTIONAL),
+            Leaf(
+                "Prpmt", "prepayment", kinds.AMOUNT_SIGNED, "to prepayment; negative: drawn from it 预存变动", _OPTIONAL
+            ),
             meaning="receipt 缴费应答",
         ),
         "cancel.req": _body(messages.UndoRequest, *_UNDO_REQUEST, meaning="same-day cancel by a teller 当日抹账"),

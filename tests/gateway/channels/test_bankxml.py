@@ -291,6 +291,13 @@ def test_details_of_approvals() -> None:
     assert bodies["status.enquiry.req"].status == m.PaymentStatus("BOOKED", "240405000017", DAY, Money(1105))
 
 
+def test_a_payment_that_draws_the_prepayment_balance() -> None:
+    receipt = Receipt((ReceiptLine("R1", 202403, Money(1000), Money(5)),), Money(-100))
+    outcome = Approved(DAY, "240405000017", Money(905), receipt)
+    body: Any = on_the_wire(to_message(request("payment.req"), outcome, PROFILE, STAMP)).body
+    assert (body.amount, body.prepayment) == (Money(905), Money(-100))
+
+
 def test_the_status_of_a_refused_payment_has_its_code() -> None:
     outcome = Approved(DAY, detail=PaymentStatus(PaymentState.REFUSED, refusal=Reason.BILL_CHANGED))
     body: Any = on_the_wire(to_message(request("status.enquiry.req"), outcome, PROFILE, STAMP)).body

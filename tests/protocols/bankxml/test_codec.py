@@ -121,7 +121,7 @@ REFUSALS = [
     (edit("</Hdr>", "</Hdr>text"), ProtocolError, "/Msg: Msg has no attributes and no text"),
     (edit(">MOBILE_BANK<", ">CARRIER_PIGEON<"), ProtocolError, "/Msg/Body/Chnl: one of BANK_COUNTER"),
     (edit(">TRANSFER<", ">BARTER<"), ProtocolError, "/Msg/Body/SttlMtd: one of CASH"),
-    (edit(">0301000012345678<", "><"), ProtocolError, "/Msg/Body/CstmrNo: 1 to 21 letters or digits"),
+    (edit(">0301000012345678<", "><"), ProtocolError, "/Msg/Body/CstmrNo: 1 to 32 letters or digits"),
     (edit(">000000012345<", f">{'1' * 33}<"), ProtocolError, "/Msg/Body/TrcNo: 1 to 32"),
     (edit(">B20240405-000002<", ">a b<"), ProtocolError, "/Msg/Hdr/MsgId: 1 to 35"),
     (edit("<Ver>1<", "<Ver>2<"), ProtocolError, "/Msg/Hdr/Ver: one of 1"),
@@ -195,6 +195,14 @@ def test_what_could_not_be_read_is_not_written(examples: Examples, change: dict[
     message = examples["payment.req"]
     with pytest.raises(ValueError, match=reason):
         build(replace(message, body=replace(message.body, **change)))  # type: ignore[arg-type]
+
+
+def test_a_drawn_prepayment_is_negative(examples: Examples) -> None:
+    body = examples["payment.rsp"].body
+    assert isinstance(body, m.PaymentReply)
+    message = replace(examples["payment.rsp"], body=replace(body, prepayment=Money(-5)))
+    assert b'<Prpmt Ccy="CNY">-0.05</Prpmt>' in document(message)
+    assert parse(xml.parse(document(message))) == message
 
 
 def test_a_body_of_another_type_is_not_written(examples: Examples) -> None:
