@@ -161,7 +161,7 @@ class EvidenceWriter:
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
-        self._path = path
+        self.path = path
         self._part = path.with_name(path.name + ".part")
         self._layout = layout
         self._waiting: list[Any] = []
@@ -170,7 +170,7 @@ class EvidenceWriter:
         self.digest = ""
 
     def __enter__(self) -> EvidenceWriter:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(
             self._part, self._layout.schema, compression="zstd", compression_level=3, write_statistics=True
         )
@@ -203,8 +203,8 @@ class EvidenceWriter:
         if kind is not None:
             self._part.unlink(missing_ok=True)
             return
-        publish(self._part, self._path)
-        self.digest = digest_of(self._path)
+        publish(self._part, self.path)
+        self.digest = digest_of(self.path)
 
 
 def publish(part: Path, path: Path) -> None:

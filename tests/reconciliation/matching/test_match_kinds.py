@@ -229,7 +229,10 @@ def test_totals_by_the_groups_of_the_layout(make_day: Callable[..., Any]) -> Non
     day.bank("2", 500, channel="ATM", settle_method="CARD")
     day.ours("1", 1000)
     day.ours("3", 700, channel="POS", settle_method="CARD")
-    totals = {item.group: (item.bank_count, item.bank_fen, item.utility_count, item.utility_fen) for item in day.match().totals}
+    totals = {
+        item.group: (item.bank_count, item.bank_fen, item.utility_count, item.utility_fen)
+        for item in day.match().totals
+    }
     assert totals == {
         (): (2, 1500, 2, 1700),
         ("ATM", "CARD"): (1, 500, 0, 0),

@@ -1,0 +1,200 @@
+"""The ledger's side of the evidence: COPY from the published views, partition by partition, into Parquet.
+
+Strategy: only after every partition has passed the day, only insert-only columns, by clearing date and in key order,
+so that extracting twice, or from partitions at different moments, gives the same rows. What moves (a balance) is taken
+with what moved it since in one statement, which cancels out. CSV on its way keeps null and the empty text apart, and
+moments are printed in UTC by the database, so that no driver's idea of a value gets in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from gateway.database import Connection, connect
+from reconciliation.errors import NightError, NotCutOff
+from reconciliation.evidence import (
+    EARLIER_POSTINGS,
+    LEDGER_DUE_FROM_BANK,
+    LEDGER_PAYMENTS,
+    LEDGER_PREPAYMENT,
+    LEDGER_RECEIPT_LINES,
+    RECEIVABLES,
+    EvidenceWriter,
+    Layout,
+)
+
+_MOMENT = """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+# A reference number is the partition (2 digits) and the payment id (10); an original lives in its undo's partition.
+_ORIGINAL_REFERENCE = "left(reference_no, 2) || lpad(original_payment_id::text, 10, '0')"
+_PAYMENTS = (
+    "SELECT $2::integer, payment_id, kind, bank, trace_date, trace_no, customer_no, org_code, amount_fen, signed_fen,"
+    " currency, channel, settle_method, " + _MOMENT.format("paid_at") + ", " + _MOMENT.format("recorded_at") + ","
+    " clearing_date, settles_date, reference_no, original_trace_date, original_trace_no, original_clearing_date, "
+    + _ORIGINAL_REFERENCE
+    + ", prepayment_opening_fen, prepayment_movement_fen, prepayment_closing_fen"
+    " FROM published_payment WHERE clearing_date = $1 ORDER BY bank, trace_date, trace_no, kind"
+)
+_RECEIPT_LINES = (
+    "SELECT $2::integer, payment_id, kind, bank, clearing_date, channel, settle_method, customer_no, receivable_id,"
+    " billing_month, charge_kind, org_code, principal_fen, penalty_fen"
+    " FROM published_receipt_line WHERE clearing_date = $1 ORDER BY bank, payment_id, receivable_id"
+)
+_DUE_FROM_BANK = (
+    "SELECT $2::integer, entry.payment_id, payment.kind, entry.bank, entry.amount_fen, entry.clearing_date,"
+    " entry.settles_date FROM published_entry AS entry"
+    " JOIN published_payment AS payment ON payment.payment_id = entry.payment_id"
+    " WHERE entry.account = 'DUE_FROM_BANK' AND (entry.clearing_date = $1 OR entry.settles_date = $1)"
+    " AND entry.clearing_date <= $1 ORDER BY entry.bank, entry.payment_id, entry.line_no"
+)
+# Balance now, plus what left it after the day (a credit of the account is negative): the balance at the day's end.
+_PREPAYMENT = (
+    "SELECT $2::integer, balance + later + of_day, balance + later FROM ("
+    " SELECT (SELECT coalesce(sum(prepayment_balance_fen), 0) FROM published_customer)::bigint AS balance,"
+    " coalesce(sum(amount_fen) FILTER (WHERE clearing_date > $1), 0)::bigint AS later,"
+    " coalesce(sum(amount_fen) FILTER (WHERE clearing_date = $1), 0)::bigint AS of_day"
+    " FROM published_entry WHERE account = 'PREPAYMENT' AND clearing_date >= $1) AS moved"
+)
+_RECEIVABLES = (
+    "SELECT bill.receivable_id, bill.customer_no, bill.billing_month, bill.principal_fen,"
+    " coalesce(sum(line.principal_fen) FILTER (WHERE line.clearing_date < $1), 0)::bigint,"
+    " coalesce(sum(line.principal_fen) FILTER (WHERE line.clearing_date <= $1), 0)::bigint"
+    " FROM published_receivable AS bill"
+    " LEFT JOIN published_receipt_line AS line ON line.receivable_id = bill.receivable_id"
+    " WHERE bill.customer_no = ANY($2::text[]) OR bill.receivable_id = ANY($3::text[])"
+    " GROUP BY bill.receivable_id, bill.customer_no, bill.billing_month, bill.principal_fen"
+    " ORDER BY bill.receivable_id"
+)
+_EARLIER_POSTINGS = (
+    "SELECT trace_date, trace_no, clearing_date, reference_no FROM published_payment"
+    " JOIN unnest($3::date[], $4::text[]) AS asked (asked_date, asked_no)"
+    " ON trace_date = asked_date AND trace_no = asked_no"
+    " WHERE bank = $2 AND kind = 'PAYMENT' AND clearing_date < $1 ORDER BY trace_date, trace_no, clearing_date"
+)
+
+LEDGER_FILES: Mapping[str, tuple[Layout, str]] = {
+    "payments.parquet": (LEDGER_PAYMENTS, _PAYMENTS),
+    "receipt_lines.parquet": (LEDGER_RECEIPT_LINES, _RECEIPT_LINES),
+    "due_from_bank.parquet": (LEDGER_DUE_FROM_BANK, _DUE_FROM_BANK),
+    "prepayment.parquet": (LEDGER_PREPAYMENT, _PREPAYMENT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSource:
+    """Where the ledger's published views are: a DSN with the night's login, and the number of partitions."""
+
+    dsn: str
+    partitions: int
+
+    async def each(self) -> AsyncIterator[tuple[int, Connection]]:
+        """A connection to one partition after the other, with its schema as search path."""
+        for partition in range(self.partitions):
+            schema = f"ledger_{partition:02d}"
+            connection = await connect(self.dsn, search_path=schema, application_name="busbar night extract")
+            try:
+                yield partition, connection
+            finally:
+                await connection.close()
+
+
+async def check_partitions(source: LedgerSource) -> None:
+    """Raise NightError unless the ledger has exactly the configured number of partitions."""
+    connection = await connect(source.dsn, application_name="busbar night")
+    try:
+        stored = await connection.fetch_value("SELECT partitions FROM busbar.installation")
+    finally:
+        await connection.close()
+    if stored != source.partitions:
+        raise NightError(
+            f"the ledger has {stored} partitions and {source.partitions} are configured: set partitions = {stored}"
+        )
+
+
+async def check_cut_off(source: LedgerSource, clearing_date: date) -> None:
+    """Raise NotCutOff unless every partition books on a later date already."""
+    behind = []
+    async for partition, connection in source.each():
+        current = await connection.fetch_value("SELECT max(clearing_date) FROM published_clearing_day")
+        if current is None or current <= clearing_date:
+            behind.append(f"{partition:02d} (at {current})")
+    if behind:
+        raise NotCutOff(
+            f"{clearing_date} is not cut off yet in partition {', '.join(behind)}: run the cut-off to a later "
+            "clearing date first, then the night"
+        )
+
+
+async def extract_ledger_file(
+    source: LedgerSource, clearing_date: date, path: Path, tell: Callable[[int, int], None]
+) -> str:
+    """Write one of LEDGER_FILES for the day; returns its digest. `tell(partitions done, partitions)`."""
+    layout, sql = LEDGER_FILES[path.name]
+    with EvidenceWriter(path, layout) as writer:
+        async for partition, connection in source.each():
+            await _copy(connection, sql, (clearing_date, partition), layout, writer)
+            tell(partition + 1, source.partitions)
+    return writer.digest
+
+
+async def extract_receivables(
+    source: LedgerSource, clearing_date: date, customers: list[str], receivable_ids: list[str], path: Path
+) -> str:
+    """Bills of these customers and of these ids, as at the end of the day; returns the file's digest."""
+    return await _extract(source, _RECEIVABLES, (clearing_date, customers, receivable_ids), RECEIVABLES, path)
+
+
+async def extract_earlier_postings(
+    source: LedgerSource, clearing_date: date, bank: str, traces: list[tuple[date, str]], path: Path
+) -> str:
+    """Payments of earlier days under these traces of the bank; returns the file's digest."""
+    arguments = (clearing_date, bank, [day for day, _ in traces], [number for _, number in traces])
+    return await _extract(source, _EARLIER_POSTINGS, arguments, EARLIER_POSTINGS, path)
+
+
+async def _extract(source: LedgerSource, sql: str, arguments: tuple[Any, ...], layout: Layout, path: Path) -> str:
+    with EvidenceWriter(path, layout) as writer:
+        async for _, connection in source.each():
+            rows = await connection.fetch(sql, *arguments)
+            writer.write_rows(dict(zip(layout.names, row, strict=True)) for row in rows)
+    return writer.digest
+
+
+async def _copy(
+    connection: Connection, sql: str, arguments: tuple[Any, ...], layout: Layout, writer: EvidenceWriter
+) -> None:
+    """One partition's rows through a CSV file beside the evidence, never all of them in memory."""
+    spool = writer.path.with_name(writer.path.name + ".csv")
+    try:
+        rows = await connection.copy_query_to(_inlined(sql, arguments), sink=spool, format="csv")
+        if rows:
+            for batch in _read_csv(spool, layout):
+                writer.write_table(pa.Table.from_batches([batch]))
+    finally:
+        spool.unlink(missing_ok=True)
+
+
+def _inlined(sql: str, arguments: tuple[Any, ...]) -> str:
+    """COPY takes no parameters: dates and numbers of our own making are put into the text."""
+    for number, value in enumerate(arguments, 1):
+        if not isinstance(value, date | int):
+            raise TypeError("only a date or a number may stand in a COPY")
+        sql = sql.replace(f"${number}", f"DATE '{value.isoformat()}'" if isinstance(value, date) else str(value))
+    return sql
+
+
+def _read_csv(path: Path, layout: Layout) -> Any:
+    return pa_csv.open_csv(
+        path,
+        read_options=pa_csv.ReadOptions(column_names=list(layout.names)),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=layout.schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+        ),
+    )
