@@ -75,6 +75,7 @@ CREATE TABLE IF NOT EXISTS share (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS held_back (entry_id INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS filed_early (entry_id INTEGER PRIMARY KEY) STRICT;
 """
 
 
@@ -159,6 +160,20 @@ class Book:
     def hold_back(self, entry_id: int) -> None:
         """Leave the entry out of its own day's file; `take_held_back` puts it into the next one."""
         self._database.execute("INSERT OR IGNORE INTO held_back VALUES (?)", (entry_id,))
+
+    def file_early(self, entry_id: int) -> None:
+        """The entry stands in an earlier day's file; its own day's file leaves it out."""
+        self._database.execute("INSERT OR IGNORE INTO filed_early VALUES (?)", (entry_id,))
+
+    def filed_early(self) -> set[int]:
+        return {int(row[0]) for row in self._database.execute("SELECT entry_id FROM filed_early")}
+
+    def undone_ids(self) -> set[int]:
+        """Entries that an accepted cancel or reversal takes back, on whatever day."""
+        rows = self._database.execute(
+            "SELECT original_entry_id FROM entry WHERE state = 'S' AND original_entry_id IS NOT NULL"
+        )
+        return {int(row[0]) for row in rows}
 
     def take_held_back(self) -> list[BookEntry]:
         ids = [int(row[0]) for row in self._database.execute("DELETE FROM held_back RETURNING entry_id")]

@@ -29,7 +29,7 @@ class BankSetup:
     mac_algorithm: str = "X9.19"
     mac_key_file: Path | None = field(default=None, repr=False)
     sender: str = ""  # bankxml Hdr/Sndr
-    receiver: str = "BUSBAR"  # bankxml Hdr/Rcvr
+    receiver: str = "UTILITY"  # bankxml Hdr/Rcvr
     key_id: str = ""
     private_key_file: Path | None = field(default=None, repr=False)
     utility_public_key_file: Path | None = None

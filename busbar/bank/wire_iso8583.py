@@ -194,7 +194,7 @@ class Iso8583Wire:
         writer.write(self._frame(message, secrets.token_bytes(len(self._key))))
         frames = framing.FrameReader()
         answer = Answer(Meaning.NO_ANSWER)
-        with contextlib.suppress(OSError, TimeoutError, ProtocolError):
+        with contextlib.suppress(OSError, EOFError, TimeoutError, ProtocolError):
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 while (frame := frames.next_frame()) is framing.NEED_DATA:
                     frames.receive_data(await reader.readexactly(1))
