@@ -6,13 +6,14 @@ We use only the wheel's files, never its Python, which creates accounts and open
 
 As root, the wheel's files are copied once to a folder that the account `nobody` can read and only root can write. The
 folder's name holds the version and the digest of the file list, so a new wheel gets a new folder. The copy is made
-under another name and then renamed: two that start at the same time both succeed, and an interrupted copy is never
-taken for a whole one.
+under a lock and another name, and then renamed: two that start at the same time both succeed, and an interrupted copy
+is never taken for a whole one.
 """
 
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import os
 import re
@@ -101,7 +102,7 @@ def _wheel(account: Account, state: Path | None) -> Installation | None:
 
 def _wheel_files(distribution: metadata.Distribution) -> list[WheelFile]:
     record = distribution.read_text("RECORD") or ""
-    rows = (row for row in csv.reader(record.splitlines()) if row[0].startswith(WHEEL_PARTS))
+    rows = (row for row in csv.reader(record.splitlines()) if row and row[0].startswith(WHEEL_PARTS))
     files = [WheelFile(path, digest, int(size)) for path, digest, size in rows]
     if not files:
         raise PostgresqlError(f"the package {WHEEL} has no list of its files: remove .venv and run `make setup`")
@@ -114,19 +115,21 @@ def _copied(source: Path, files: list[WheelFile], version: str, state: Path) -> 
     target = state / f"postgresql-{version}-{hashlib.sha256(listed.encode()).hexdigest()[:12]}"
     if _whole(target, files):
         return target
-    copy = Path(tempfile.mkdtemp(prefix=".copying-", dir=state))
-    try:
-        _copy(source, copy, files)
-        _replace(copy, target)
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
+    with (state / ".copying").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _whole(target, files):  # another process may have made it while this one waited
+            for broken in (target, *state.glob(".copy-*")):
+                shutil.rmtree(broken, ignore_errors=True)
+            copy = Path(tempfile.mkdtemp(prefix=".copy-", dir=state))
+            _copy(source, copy, files)
+            copy.rename(target)
     if not _whole(target, files):
-        raise PostgresqlError(f"{target} is not a whole copy of the server: remove it and try again")
+        raise PostgresqlError(f"{target} is not a whole copy of the server: remove .venv and run `make setup`")
     return target
 
 
 def _copy(source: Path, copy: Path, files: list[WheelFile]) -> None:
-    copy.chmod(0o755)
+    copy.chmod(0o755)  # mkdtemp made it private
     for file in files:
         target = copy / file.path
         for folder in reversed(target.relative_to(copy).parents[:-1]):
@@ -134,18 +137,6 @@ def _copy(source: Path, copy: Path, files: list[WheelFile]) -> None:
             (copy / folder).chmod(0o755)  # not left to the umask
         shutil.copyfile(source / file.path, target)
         target.chmod(0o755 if "/bin/" in file.path or ".so" in target.name else 0o644)
-
-
-def _replace(copy: Path, target: Path) -> None:
-    """Put `copy` in the place of `target`; a copy that another process put there meanwhile may stay."""
-    if target.exists():
-        old = target.rename(f"{copy}-old")
-        shutil.rmtree(old, ignore_errors=True)
-    try:
-        copy.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
 
 
 def _whole(folder: Path, files: list[WheelFile]) -> bool:

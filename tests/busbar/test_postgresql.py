@@ -439,7 +439,16 @@ def test_the_copy_of_the_programs_is_whole_or_made_again(tmp_path: Path) -> None
     second = find_installation(account, tmp_path)
     assert first == second
     assert (second.programs / "postgres").stat().st_size > 1_000_000
-    assert [path.name for path in tmp_path.iterdir()] == [second.programs.parents[2].name]
+    assert {path.name for path in tmp_path.iterdir()} == {second.programs.parents[2].name, ".copying"}
+
+
+@as_root
+def test_several_processes_that_need_the_copy_at_the_same_time(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    find = "from busbar.postgresql.installation import find_installation; from busbar.postgresql.account import Account"
+    code = f"import pathlib, sys; {find}; find_installation(Account.current(), pathlib.Path(sys.argv[1]))"
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
 
 
 @as_root
