@@ -38,10 +38,10 @@ NO_FLOATS = ("protocols/", "gateway/", "reconciliation/")  # money, and everythi
 
 # Written so that this file does not hold what it looks for.
 FORBIDDEN_TEXT = {
-    "the host of a package registry": r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|pypi[.]tuna|/simple/",
+    "the host of a package registry": r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|pypi[.]tuna|/simple[/]",
     "a path of one machine": r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/|/opt/(?:pypi|wheels)",
     "a private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE[ ]KEY",
-    "a file outside the project": r"\b(?:domain|design|components|style)[.]md\b|(?<![\w/])shared/",
+    "a file outside the project": r"\b(?:domain|design|components|style)[.]md\b|(?<![\w/])shared[/]",
 }
 
 Check = Callable[[str, str], Iterator[str]]
