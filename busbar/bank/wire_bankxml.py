@@ -103,8 +103,8 @@ class BankXmlWire:
         original = messages.Original(order.trace_date, order.trace_no, reference_no)
         return messages.UndoRequest(trace[0], trace[1], order.customer_no, original, Money(order.amount_fen))
 
-    def _signed(self, message_type: str, body: messages.Body, key: keys.SigningKey) -> bytes:
-        header = messages.Header(
+    def _header(self, message_type: str) -> messages.Header:
+        return messages.Header(
             version="1",
             message_type=message_type,
             sender=self._setup.sender,
@@ -113,25 +113,25 @@ class BankXmlWire:
             original_message_id=None,
             sent_at=datetime.now(self._zone),
             clearing_date=None,
-            key_id=key.key_id,
+            key_id=self._key.key_id,
             nonce=secrets.token_hex(16),
         )
-        return xmldsig.sign(codec.build(messages.BankXmlMessage(header, body)), key)
 
     async def _ask(self, message_type: str, body: messages.Body, damage: Damage = Damage.NONE) -> Answer:
         key = self._stranger if damage is Damage.WRONG_KEY else self._key
-        request = self._signed(message_type, body, key)
+        header = self._header(message_type)
+        request = xmldsig.sign(codec.build(messages.BankXmlMessage(header, body)), key)
         if damage is Damage.LOST_REPLY:
             return await self._lose_the_reply(request)
-        answer = await self._post(request)
-        return await self._post(request) if damage is Damage.REPLAY else answer
+        answer = await self._post(request, header, body)
+        return await self._post(request, header, body) if damage is Damage.REPLAY else answer
 
-    async def _post(self, request: bytes) -> Answer:
+    async def _post(self, request: bytes, header: messages.Header, body: messages.Body) -> Answer:
         assert self._session is not None  # noqa: S101 - open() comes first
         url = f"http://{self._setup.address}/bankxml"
         try:
             async with self._session.post(url, data=request, headers={"Content-Type": "application/xml"}) as response:
-                return self._believe(await response.read())
+                return self._believe(await response.read(), header, body)
         except (aiohttp.ClientError, TimeoutError):
             return Answer(Meaning.NO_ANSWER)
 
@@ -148,8 +148,8 @@ class BankXmlWire:
         writer.close()
         return Answer(Meaning.NO_ANSWER)
 
-    def _believe(self, reply: bytes) -> Answer:
-        """The answer of a verified reply; no answer where it can't be trusted."""
+    def _believe(self, reply: bytes, asked: messages.Header, question: messages.Body) -> Answer:
+        """The answer of a verified reply to this very request; no answer where it can't be trusted."""
         try:
             root = xml.parse(reply)
             key_id = codec.read_claim(root).key_id or ""
@@ -157,7 +157,16 @@ class BankXmlWire:
             message = codec.parse(signed)
         except (ProtocolError, keys.KeyLoadError):
             return Answer(Meaning.NO_ANSWER, code="untrusted")
+        told = message.header
+        if (told.original_message_id, told.sender, told.receiver) != (asked.message_id, asked.receiver, asked.sender):
+            return Answer(Meaning.NO_ANSWER, code="not ours")
+        if _trace_of(message.body) not in (None, _trace_of(question)):
+            return Answer(Meaning.NO_ANSWER, code="not ours")
         return read_answer(message)
+
+
+def _trace_of(body: messages.Body) -> tuple[date, str] | None:
+    return None if isinstance(body, messages.RefusalReply) else (body.trace_date, body.trace_no)
 
 
 def read_answer(message: messages.BankXmlMessage) -> Answer:
