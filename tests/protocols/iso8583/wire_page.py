@@ -2,8 +2,8 @@
 
 Strategy: the page has blocks between `<!-- NAME: begin -->` and `<!-- NAME: end -->`; each is the text of a function
 here, made from the tables and by the code that serve the wire itself. Requests come from the bank's builders and go
-through the channel, replies are what the channel says to an outcome, and everything is sealed with a published test key.
-A test compares the page with the text, so that it can't go stale. To write it again, from the project's folder:
+through the channel, replies are what the channel says to an outcome, all sealed with a published test key. A test
+compares the page with the text, so that it can't go stale. To write it again, from the project's folder:
 
     .venv/bin/python tests/protocols/iso8583/wire_page.py
 """
