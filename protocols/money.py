@@ -1,8 +1,8 @@
 """Money: an integer of minor units with its currency.
 
 Strategy: one frozen value, valid on construction; never a float. Text and wire forms are converted here, once, by the
-two functions `parse_decimal` and `parse_minor`; both refuse what is not exactly representable. (domain.md 10.5:
-amounts by profile on the wire, integer fen inside.)
+two functions `parse_decimal` and `parse_minor`; both refuse what is not exactly representable. Wires
+write amounts as their profile says; inside there are integer fen only.
 """
 
 from __future__ import annotations

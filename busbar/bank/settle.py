@@ -15,11 +15,18 @@ from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from busbar.bank.book import Book, BookEntry, EntryKind
 from busbar.bank.config import BankSetup, BankSetupError
 from busbar.bank.play import read_payers
 from protocols.money import Money
 from protocols.settlement import model
+from protocols.settlement.layouts import layout_named
+from protocols.settlement.names import FileName, format_name
+from protocols.settlement.writer import write_settlement
+from protocols.signing.detached import FileStatement, digest_of, make_sig
+from protocols.signing.keys import load_signing_key
 
 Planted = dict[str, str]
 
@@ -58,6 +65,34 @@ def write_day(
     finally:
         book.close()
     return {"bank": setup.code, "file": name, "lines": len(lines), "planted": planted}
+
+
+def _write(setup: BankSetup, clearing_date: date, lines: list[model.SettlementEntry], folder: Path) -> str:
+    """The file and its .sig, each under a temporary name first; the file itself is renamed last."""
+    layout = layout_named(setup.settlement_layout, setup.charset, setup.amounts)
+    header = model.SettlementHeader(
+        clearing_date=clearing_date, bank=setup.bank_in_file, utility=setup.utility_in_file, utility_reference="0" * 14
+    )
+    content = write_settlement(header, lines, layout, ZoneInfo(setup.time_zone))
+    name = format_name(FileName(setup.bank_in_file, clearing_date, 1), layout)
+    statement = FileStatement(setup.bank_in_file, clearing_date, 1, name, digest_of([content]))
+    private_key = _file_key(setup)
+    sig = make_sig(statement, setup.file_key_id if private_key else None, private_key)
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, data in ((folder / f"{name}.sig", sig), (folder / name, content)):
+        part = target.with_name(target.name + ".part")
+        part.write_bytes(data)
+        part.replace(target)
+    return name
+
+
+def _file_key(setup: BankSetup) -> RSAPrivateKey | None:
+    if setup.file_private_key_file is None:
+        return None
+    key = load_signing_key(setup.file_private_key_file.read_bytes(), setup.file_key_id).private
+    if not isinstance(key, RSAPrivateKey):
+        raise BankSetupError("file_private_key_file: an RSA key is needed to sign settlement files")
+    return key
 
 
 def _open_day(book: Book, setup: BankSetup, clearing_date: date) -> Day:
