@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from gateway.database import Connection, connect
+from gateway.database import Connection, connect, load_sql
 from reconciliation.errors import NightError, NotCutOff
 from reconciliation.evidence import (
     EARLIER_POSTINGS,
@@ -30,59 +30,13 @@ from reconciliation.evidence import (
     Layout,
 )
 
-_MOMENT = """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-# A reference number is the partition (2 digits) and the payment id (10); an original lives in its undo's partition.
-_ORIGINAL_REFERENCE = "left(reference_no, 2) || lpad(original_payment_id::text, 10, '0')"
-_PAYMENTS = (
-    "SELECT $2::integer, payment_id, kind, bank, trace_date, trace_no, customer_no, org_code, amount_fen, signed_fen,"
-    " currency, channel, settle_method, " + _MOMENT.format("paid_at") + ", " + _MOMENT.format("recorded_at") + ","
-    " clearing_date, settles_date, reference_no, original_trace_date, original_trace_no, original_clearing_date, "
-    + _ORIGINAL_REFERENCE
-    + ", prepayment_opening_fen, prepayment_movement_fen, prepayment_closing_fen"
-    " FROM published_payment WHERE clearing_date = $1 ORDER BY bank, trace_date, trace_no, kind"
-)
-_RECEIPT_LINES = (
-    "SELECT $2::integer, payment_id, kind, bank, clearing_date, channel, settle_method, customer_no, receivable_id,"
-    " billing_month, charge_kind, org_code, principal_fen, penalty_fen"
-    " FROM published_receipt_line WHERE clearing_date = $1 ORDER BY bank, payment_id, receivable_id"
-)
-_DUE_FROM_BANK = (
-    "SELECT $2::integer, entry.payment_id, payment.kind, entry.bank, entry.amount_fen, entry.clearing_date,"
-    " entry.settles_date FROM published_entry AS entry"
-    " JOIN published_payment AS payment ON payment.payment_id = entry.payment_id"
-    " WHERE entry.account = 'DUE_FROM_BANK' AND (entry.clearing_date = $1 OR entry.settles_date = $1)"
-    " AND entry.clearing_date <= $1 ORDER BY entry.bank, entry.payment_id, entry.line_no"
-)
-# Balance now, plus what left it after the day (a credit of the account is negative): the balance at the day's end.
-_PREPAYMENT = (
-    "SELECT $2::integer, balance + later + of_day, balance + later FROM ("
-    " SELECT (SELECT coalesce(sum(prepayment_balance_fen), 0) FROM published_customer)::bigint AS balance,"
-    " coalesce(sum(amount_fen) FILTER (WHERE clearing_date > $1), 0)::bigint AS later,"
-    " coalesce(sum(amount_fen) FILTER (WHERE clearing_date = $1), 0)::bigint AS of_day"
-    " FROM published_entry WHERE account = 'PREPAYMENT' AND clearing_date >= $1) AS moved"
-)
-_RECEIVABLES = (
-    "SELECT bill.receivable_id, bill.customer_no, bill.billing_month, bill.principal_fen,"
-    " coalesce(sum(line.principal_fen) FILTER (WHERE line.clearing_date < $1), 0)::bigint,"
-    " coalesce(sum(line.principal_fen) FILTER (WHERE line.clearing_date <= $1), 0)::bigint"
-    " FROM published_receivable AS bill"
-    " LEFT JOIN published_receipt_line AS line ON line.receivable_id = bill.receivable_id"
-    " WHERE bill.customer_no = ANY($2::text[]) OR bill.receivable_id = ANY($3::text[])"
-    " GROUP BY bill.receivable_id, bill.customer_no, bill.billing_month, bill.principal_fen"
-    " ORDER BY bill.receivable_id"
-)
-_EARLIER_POSTINGS = (
-    "SELECT trace_date, trace_no, clearing_date, reference_no FROM published_payment"
-    " JOIN unnest($3::date[], $4::text[]) AS asked (asked_date, asked_no)"
-    " ON trace_date = asked_date AND trace_no = asked_no"
-    " WHERE bank = $2 AND kind = 'PAYMENT' AND clearing_date < $1 ORDER BY trace_date, trace_no, clearing_date"
-)
-
-LEDGER_FILES: Mapping[str, tuple[Layout, str]] = {
-    "payments.parquet": (LEDGER_PAYMENTS, _PAYMENTS),
-    "receipt_lines.parquet": (LEDGER_RECEIPT_LINES, _RECEIPT_LINES),
-    "due_from_bank.parquet": (LEDGER_DUE_FROM_BANK, _DUE_FROM_BANK),
-    "prepayment.parquet": (LEDGER_PREPAYMENT, _PREPAYMENT),
+_SQL = "reconciliation.sql"
+# File name to its columns; the statement of the same name fills them.
+LEDGER_FILES: Mapping[str, Layout] = {
+    "payments.parquet": LEDGER_PAYMENTS,
+    "receipt_lines.parquet": LEDGER_RECEIPT_LINES,
+    "due_from_bank.parquet": LEDGER_DUE_FROM_BANK,
+    "prepayment.parquet": LEDGER_PREPAYMENT,
 }
 
 
@@ -135,7 +89,7 @@ async def extract_ledger_file(
     source: LedgerSource, clearing_date: date, path: Path, tell: Callable[[int, int], None]
 ) -> str:
     """Write one of LEDGER_FILES for the day; returns its digest. `tell(partitions done, partitions)`."""
-    layout, sql = LEDGER_FILES[path.name]
+    layout, sql = LEDGER_FILES[path.name], load_sql(_SQL, path.stem)
     with EvidenceWriter(path, layout) as writer:
         async for partition, connection in source.each():
             await _copy(connection, sql, (clearing_date, partition), layout, writer)
@@ -147,7 +101,7 @@ async def extract_receivables(
     source: LedgerSource, clearing_date: date, customers: list[str], receivable_ids: list[str], path: Path
 ) -> str:
     """Bills of these customers and of these ids, as at the end of the day; returns the file's digest."""
-    return await _extract(source, _RECEIVABLES, (clearing_date, customers, receivable_ids), RECEIVABLES, path)
+    return await _extract(source, "receivables", (clearing_date, customers, receivable_ids), RECEIVABLES, path)
 
 
 async def extract_earlier_postings(
@@ -155,13 +109,13 @@ async def extract_earlier_postings(
 ) -> str:
     """Payments of earlier days under these traces of the bank; returns the file's digest."""
     arguments = (clearing_date, bank, [day for day, _ in traces], [number for _, number in traces])
-    return await _extract(source, _EARLIER_POSTINGS, arguments, EARLIER_POSTINGS, path)
+    return await _extract(source, "earlier_postings", arguments, EARLIER_POSTINGS, path)
 
 
-async def _extract(source: LedgerSource, sql: str, arguments: tuple[Any, ...], layout: Layout, path: Path) -> str:
+async def _extract(source: LedgerSource, name: str, arguments: tuple[Any, ...], layout: Layout, path: Path) -> str:
     with EvidenceWriter(path, layout) as writer:
         async for _, connection in source.each():
-            rows = await connection.fetch(sql, *arguments)
+            rows = await connection.fetch(load_sql(_SQL, name), *arguments)
             writer.write_rows(dict(zip(layout.names, row, strict=True)) for row in rows)
     return writer.digest
 

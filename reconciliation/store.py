@@ -37,8 +37,8 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptedFile:
-    """The settlement file that counts for a bank and day: the accepted one with the highest number."""
+class InboxFile:
+    """A settlement file of a bank and day: its number, name and SHA-256."""
 
     sequence: int
     name: str
@@ -152,18 +152,17 @@ class NightStore:
             self._now(),
         )
 
-    async def accepted_file(self, bank: str, clearing_date: date) -> AcceptedFile | None:
+    async def accepted_file(self, bank: str, clearing_date: date) -> InboxFile | None:
+        """The file that counts: the accepted one with the highest number."""
         row = await self._connection.fetch_row(
             "SELECT sequence, name, digest FROM reconciliation.file"
             " WHERE bank = $1 AND clearing_date = $2 AND verdict = 'accepted' ORDER BY sequence DESC LIMIT 1",
             bank,
             clearing_date,
         )
-        return None if row is None else AcceptedFile(row["sequence"], row["name"], row["digest"])
+        return None if row is None else InboxFile(row["sequence"], row["name"], row["digest"])
 
-    async def note_file(
-        self, claim: Claim, bank: str, sequence: int, name: str, digest: str, byte_count: int, failed_check: str
-    ) -> None:
+    async def note_file(self, claim: Claim, bank: str, file: InboxFile, *, byte_count: int, failed_check: str) -> None:
         """The verdict on a file: accepted where `failed_check` is empty. Noting it again changes nothing."""
         async with self.writing(claim):
             await self._connection.execute(
@@ -172,9 +171,9 @@ class NightStore:
                 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
                 bank,
                 claim.clearing_date,
-                sequence,
-                name,
-                digest,
+                file.sequence,
+                file.name,
+                file.digest,
                 byte_count,
                 "refused" if failed_check else "accepted",
                 failed_check,
@@ -204,7 +203,7 @@ class NightStore:
         return [_stored(row) for row in rows]
 
     async def replace_breaks(
-        self, claim: Claim, bank: str, found: Sequence[Break], cause: str, state: str, result: Mapping[str, Any]
+        self, claim: Claim, bank: str, found: Sequence[Break], *, cause: str, state: str, result: Mapping[str, Any]
     ) -> None:
         """The day's breaks are now these: open what is new, withdraw what is gone, supersede what they explain.
 
@@ -216,7 +215,7 @@ class NightStore:
             await self._events(_BREAK_EVENT, _changes(stored, found, cause))
             await self._update_run(claim, bank, state, result)
 
-    async def age(self, claim: Claim, bank: str, marks: Iterable[tuple[str, str]]) -> None:
+    async def age(self, claim: Claim, marks: Iterable[tuple[str, str]]) -> None:
         """Note that breaks have reached an age: (break id, "T+2"). Once each."""
         async with self.writing(claim):
             await self._events(_AGED_EVENT, ((break_id, "aged", mark) for break_id, mark in marks))

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -26,6 +25,7 @@ from gateway.database import load_sql
 from reconciliation.breaks.kinds import BreakKind
 from reconciliation.breaks.model import Break
 from reconciliation.errors import IdentityFailed
+from reconciliation.identity import Identity, first_failing
 
 # Kinds of posting that a bank's own messages book; whatever else settles on a day is a treatment.
 POSTING_KINDS = ("PAYMENT", "SAME_DAY_CANCEL", "REVERSAL", "NEXT_DAY_REVERSAL")
@@ -74,19 +74,6 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """An equation with the figures of its two sides."""
-
-    name: str
-    left_fen: int
-    right_fen: int
-
-    @property
-    def holds(self) -> bool:
-        return self.left_fen == self.right_fen
-
-
-@dataclass(frozen=True, slots=True)
 class TieOutInputs:
     """Evidence files of one bank and day; `payments` and `due_from_bank` hold all banks."""
 
@@ -111,7 +98,7 @@ def compute_terms(inputs: TieOutInputs) -> Terms:
             relation = relation.filter(duckdb.ColumnExpression("bank") == inputs.bank) if of_bank else relation
             relation.create(name)
         row = connection.execute(
-            load_sql("reconciliation", "tie_out"),
+            load_sql("reconciliation.sql", "tie_out"),
             {"clearing_date": inputs.clearing_date, "posting_kinds": list(POSTING_KINDS)},
         ).fetchone()
     if row is None:
@@ -161,14 +148,6 @@ def effects_by_kind(breaks: Iterable[Break]) -> Mapping[BreakKind, int]:
 
 def check(where: str, equations: Iterable[Identity]) -> None:
     """Raise IdentityFailed for the first equation that does not hold."""
-    for equation in equations:
-        if not equation.holds:
-            raise IdentityFailed(where, equation.name, equation.left_fen, equation.right_fen)
-
-
-def as_rows(equations: Iterable[Identity]) -> list[dict[str, Any]]:
-    """For records and summaries."""
-    return [
-        {"name": item.name, "left_fen": item.left_fen, "right_fen": item.right_fen, "holds": item.holds}
-        for item in equations
-    ]
+    failing = first_failing(equations)
+    if failing is not None:
+        raise IdentityFailed(where, failing.name, failing.left_fen, failing.right_fen)

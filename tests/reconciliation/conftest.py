@@ -26,8 +26,9 @@ from reconciliation.evidence import (
     EvidenceWriter,
     Layout,
 )
+from reconciliation.identity import Identity
 from reconciliation.matching.engine import MatchInputs, MatchResult, run_match
-from reconciliation.tie_out import Identity, Terms, TieOutInputs, compute_terms, identities
+from reconciliation.tie_out import Terms, TieOutInputs, compute_terms, identities
 
 BANK = "BANKA"
 DAY = date(2024, 4, 3)
