@@ -108,3 +108,11 @@ class BankProfile(Strict):
         if self.sign_on_required and self.wire.protocol == "bankxml":
             raise ValueError("sign_on_required: the bankxml protocol has no sign-on message")
         return self
+
+    @model_validator(mode="after")
+    def _resends_fit(self) -> BankProfile:
+        # ISO 8583 has no calendar date of the payer: it is the day nearest to receipt, up to 12 hours off. A smaller
+        # tolerance would refuse the late resend of a payment that is booked.
+        if self.wire.protocol == "iso8583-guangzhou" and self.paid_at_tolerance_hours < 12:
+            raise ValueError("paid_at_tolerance_hours: at least 12 on this wire, or late resends would be refused")
+        return self
