@@ -2,9 +2,10 @@
 
 Strategy: a partition is a schema `ledger_NN`. A customer's home is a stable hash of the payment number (缴费号), so
 that customers who pay under one number live together; a customer number is its own payment number unless the
-directory says otherwise. The directory holds only the exceptions, in memory. Rules: the hash never changes (its test vectors are
-fixed), the number of partitions is fixed when the database is initialised, and a home is permanent: a change of payment
-number that would move a customer is refused.
+directory says otherwise. The directory holds only the exceptions, in memory.
+
+Rules: the hash never changes (its test vectors are fixed), the number of partitions is fixed when the database is
+initialised, and a home is permanent: a change of payment number that would move a customer is refused.
 """
 
 from __future__ import annotations

@@ -1,0 +1,251 @@
+"""Rows of the database as the ledger's values, and the ledger's values as columns of an insert. No I/O.
+
+Strategy: one pair of small functions a table. Inserts take whole columns (arrays), so that a batch is one statement
+however many rows it has; the column order here is the parameter order of the statement's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from gateway.database import Row
+from gateway.ledger import evidence as proof
+from gateway.ledger.model import (
+    Customer,
+    OperationRecord,
+    PostedLine,
+    Posting,
+    PostingKind,
+    Receivable,
+    SettledLine,
+)
+from gateway.ledger.outcome_text import outcome_from_json, outcome_to_json
+from gateway.ledger.store import Decided, key_order
+from gateway.operations import Channel, OperationKey, OperationKind, SettleMethod
+
+Columns = list[list[Any]]
+_OPERATION_KIND = {
+    PostingKind.PAYMENT: OperationKind.PAYMENT,
+    PostingKind.SAME_DAY_CANCEL: OperationKind.SAME_DAY_CANCEL,
+    PostingKind.REVERSAL: OperationKind.REVERSAL,
+    PostingKind.NEXT_DAY_REVERSAL: OperationKind.REVERSAL,
+}
+
+
+def customer_from(row: Row) -> Customer:
+    return Customer(
+        row["customer_no"],
+        row["payment_no"],
+        row["name"],
+        row["supply_address"],
+        row["org_code"],
+        row["customer_class"],
+        row["usage_category"],
+        row["penalty_exempt"],
+        row["prepayment_balance_fen"],
+    )
+
+
+def receivable_from(row: Row, settled: Sequence[SettledLine]) -> Receivable:
+    return Receivable(
+        row["receivable_id"],
+        row["customer_no"],
+        row["billing_month"],
+        row["charge_kind"],
+        row["org_code"],
+        row["principal_fen"],
+        row["due_date"],
+        row["partial_payment_allowed"],
+        row["locked"],
+        row["received_principal_fen"],
+        row["received_penalty_fen"],
+        tuple(settled),
+    )
+
+
+def record_from(row: Row) -> OperationRecord:
+    fenced_by = None
+    if row["fenced_by_bank"] is not None:
+        fenced_by = OperationKey(
+            row["fenced_by_bank"],
+            OperationKind(row["fenced_by_kind"]),
+            row["fenced_by_trace_date"],
+            row["fenced_by_trace_no"],
+        )
+    return OperationRecord(
+        OperationKey(row["bank"], OperationKind(row["kind"]), row["trace_date"], row["trace_no"]),
+        row["customer_no"],
+        row["digest"],
+        outcome_from_json(row["outcome"]),
+        row["payment_id"],
+        row["fence"],
+        fenced_by,
+    )
+
+
+def posting_from(row: Row, lines: Sequence[PostedLine]) -> Posting:
+    kind = PostingKind(row["kind"])
+    return Posting(
+        payment_id=row["payment_id"],
+        kind=kind,
+        key=OperationKey(row["bank"], _OPERATION_KIND[kind], row["trace_date"], row["trace_no"]),
+        customer_no=row["customer_no"],
+        org_code=row["org_code"],
+        amount_fen=row["amount_fen"],
+        channel=Channel(row["channel"]),
+        settle_method=SettleMethod(row["settle_method"]),
+        outlet=row["outlet"],
+        operator=row["operator"],
+        paid_at=row["paid_at"],
+        paid_date=row["paid_date"],
+        clearing_date=row["clearing_date"],
+        reference_no=row["reference_no"],
+        original_payment_id=row["original_payment_id"],
+        prepayment_opening_fen=row["prepayment_opening_fen"],
+        prepayment_movement_fen=row["prepayment_movement_fen"],
+        lines=tuple(lines),
+        trace_id=row["trace_id"],
+    )
+
+
+def line_from(row: Row) -> PostedLine:
+    return PostedLine(
+        row["receivable_id"],
+        row["billing_month"],
+        row["charge_kind"],
+        row["org_code"],
+        row["principal_fen"],
+        row["penalty_fen"],
+    )
+
+
+def key_columns(keys: Iterable[OperationKey]) -> Columns:
+    """Banks, kinds, trace dates, trace numbers."""
+    return _transposed([(key.bank, key.kind.value, key.trace_date, key.trace_no) for key in keys], 4)
+
+
+def operation_columns(decided: Iterable[Decided]) -> Columns:
+    rows = sorted(
+        ((record, one.trace_id) for one in decided for record in one.effects.records),
+        key=lambda pair: key_order(pair[0].key),
+    )
+    return _transposed([_operation_row(record, trace_id) for record, trace_id in rows], 14)
+
+
+def _operation_row(record: OperationRecord, trace_id: str) -> tuple[Any, ...]:
+    key, by = record.key, record.fenced_by
+    fenced_by = (None, None, None, None) if by is None else (by.bank, by.kind.value, by.trace_date, by.trace_no)
+    return (
+        key.bank,
+        key.kind.value,
+        key.trace_date,
+        key.trace_no,
+        record.customer_no,
+        record.digest,
+        outcome_to_json(record.outcome),
+        record.payment_id,
+        record.fence,
+        *fenced_by,
+        trace_id,
+    )
+
+
+def payment_columns(postings: Sequence[Posting]) -> Columns:
+    """In the order given: a later posting of a batch may undo an earlier one, and the order of booking is kept."""
+    return _transposed([_payment_row(posting) for posting in postings], 20)
+
+
+def _payment_row(posting: Posting) -> tuple[Any, ...]:
+    return (
+        posting.payment_id,
+        posting.kind.value,
+        posting.key.bank,
+        posting.key.trace_date,
+        posting.key.trace_no,
+        posting.customer_no,
+        posting.org_code,
+        posting.amount_fen,
+        posting.channel.value,
+        posting.settle_method.value,
+        posting.outlet,
+        posting.operator,
+        posting.paid_at,
+        posting.paid_date,
+        posting.clearing_date,
+        posting.reference_no,
+        posting.original_payment_id,
+        posting.prepayment_opening_fen,
+        posting.prepayment_movement_fen,
+        posting.trace_id,
+    )
+
+
+def entry_columns(decided: Iterable[Decided]) -> Columns:
+    """The entries of every posting, numbered from 1; what concerns a receivable carries its unit and charge kind."""
+    rows: list[tuple[Any, ...]] = []
+    for one in decided:
+        posting = one.effects.posting
+        if posting is None:
+            continue
+        head = (posting.key.bank, posting.channel.value, posting.clearing_date)
+        lines = {line.receivable_id: (line.charge_kind, line.org_code) for line in posting.lines}
+        for line_no, entry in enumerate(one.effects.entries, start=1):
+            tail = (None, posting.org_code) if entry.receivable_id is None else lines[entry.receivable_id]
+            rows.append(
+                (
+                    posting.payment_id,
+                    line_no,
+                    entry.account.value,
+                    entry.amount_fen,
+                    *head,
+                    entry.receivable_id,
+                    entry.billing_month,
+                    *tail,
+                )
+            )
+    return _transposed(rows, 11)
+
+
+def evidence_columns(decided: Iterable[Decided]) -> Columns:
+    rows = []
+    for one in decided:
+        evidence, key = one.evidence, one.operation.key
+        if evidence is None or not proof.moves_money(one.operation):
+            continue
+        rows.append(
+            (
+                key.bank,
+                key.kind.value,
+                key.trace_date,
+                key.trace_no,
+                evidence.trace_id,
+                evidence.key_id,
+                evidence.wire,
+                evidence.received_at,
+                outcome_to_json(one.outcome),
+                proof.pack(evidence.request),
+            )
+        )
+    return _transposed(rows, 10)
+
+
+def sign_event_columns(decided: Iterable[Decided]) -> Columns:
+    events = [(one.effects.sign_event, one.trace_id) for one in decided if one.effects.sign_event is not None]
+    rows: list[tuple[str, str, date, str, bool, str]] = [
+        (
+            event.key.bank,
+            event.key.kind.value,
+            event.key.trace_date,
+            event.key.trace_no,
+            event.signed_on,
+            trace_id,
+        )
+        for event, trace_id in events
+    ]
+    return _transposed(rows, 6)
+
+
+def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> Columns:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -1,0 +1,3 @@
+SELECT customer.customer_no
+FROM customer
+WHERE customer.customer_no = ANY($1::text[]);
