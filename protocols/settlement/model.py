@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from protocols.money import CURRENCY, Money
 
+_NOTHING = Money(0)
 STATUS_SUCCESS = "OK"
 """The one status of an entry: a bank's file lists successes only."""
 
@@ -91,7 +92,7 @@ class SettlementHeader:
     utility: str | None = None
     currency: str = CURRENCY
     count: int = 0
-    net: Money = Money(0)
+    net: Money = _NOTHING
     payment_count: int | None = None
     payment_amount: Money | None = None
     cancel_count: int | None = None
@@ -146,7 +147,7 @@ class LineError:
 
 
 class RunningTotals:
-    """Totals while a file is read or written: per group (payments, their fen, cancels, their fen), nothing else kept."""
+    """Totals while a file is read or written; per group four ints (payments, their fen, cancels, their fen)."""
 
     __slots__ = ("_groups",)
 

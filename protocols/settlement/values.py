@@ -1,10 +1,9 @@
 """Kinds of column value: each one is a pair of functions, text to value and back.
 
 Strategy: a layout's column names its kind, and the kind is all the reader and the writer know about its text. `parse`
-raises `ValueError` whose text says the rule and never repeats the content; `format` gives the text that `parse` reads
-back to the same value. Amounts are ints of fen here; the layout's builder adds the file's currency.
-
-An empty text never gets here: the column says whether it may be empty, and an empty one is None.
+raises `ValueError` whose text says the rule and never repeats the content; `format` gives the text of a value, which
+the writer proves with `parse` before it puts it on a line. Amounts are ints of fen here; the layout's builder adds the
+file's currency. An empty text never gets here: the column says whether it may be empty, and an empty one is None.
 """
 
 from __future__ import annotations
@@ -137,18 +136,8 @@ def _positive(minor: int) -> int:
     return minor
 
 
-def _within_wire(minor: int) -> int:
-    if abs(minor) > MAX_WIRE_MINOR:
-        raise ValueError("the amount does not fit 12 digits of minor units")
-    return minor
-
-
 def _format_yuan(minor: int) -> str:
-    return Money(_within_wire(minor)).decimal()
-
-
-def _format_fen(minor: int) -> str:
-    return str(_within_wire(minor))
+    return Money(minor).decimal()
 
 
 def _parse_bil_customer(text: str) -> str:
@@ -205,35 +194,21 @@ def bil_customer(suffix: str) -> Kind:
     return Kind("customer number, left-padded, with or without an area tag", _parse_bil_customer, write)
 
 
-TEXT = Kind("text", _parse_text, _parse_text)
-CODE = Kind(
-    "letters, digits, . _ -",
-    _matching(_CODE, "letters, digits, point, underscore and hyphen only"),
-    _matching(_CODE, "letters, digits, point, underscore and hyphen only"),
-)
-NAME = Kind(
-    "name in capitals",
-    _matching(_NAME, "not a name: capital letters, digits and underscores"),
-    _matching(_NAME, "not a name: capital letters, digits and underscores"),
-)
+TEXT = Kind("text", _parse_text, str)
+CODE = Kind("letters, digits, . _ -", _matching(_CODE, "letters, digits, point, underscore and hyphen only"), str)
+NAME = Kind("name in capitals", _matching(_NAME, "not a name: capital letters, digits and underscores"), str)
 DATE = Kind("yyyymmdd", _parse_date, lambda value: f"{value:%Y%m%d}".rjust(8, "0"))
 TIME = Kind("hhmmss", _parse_time, lambda value: f"{value:%H%M%S}")
 MOMENT = Kind("yyyymmddhhmmss", _parse_moment, lambda value: f"{value:%Y%m%d%H%M%S}".rjust(14, "0"))
 MONTH_DAY = Kind("mmdd", _parse_month_day, lambda value: f"{value[0]:02d}{value[1]:02d}")
-MONTH = Kind("yyyymm", _parse_month, _parse_month)
+MONTH = Kind("yyyymm", _parse_month, str)
 COUNT = Kind("count", _parse_count, str)
 YUAN = Kind("yuan with two decimals", lambda text: _yuan_fen(text, signed=False), _format_yuan)
 YUAN_POSITIVE = Kind("yuan with two decimals, not 0", lambda t: _positive(_yuan_fen(t, signed=False)), _format_yuan)
 YUAN_SIGNED = Kind("yuan with two decimals, - allowed", lambda text: _yuan_fen(text, signed=True), _format_yuan)
-FEN = Kind("fen", lambda text: _digits_fen(text, signed=False), _format_fen)
-FEN_POSITIVE = Kind("fen, not 0", lambda text: _positive(_digits_fen(text, signed=False)), _format_fen)
-FEN_SIGNED = Kind("fen, - allowed", lambda text: _digits_fen(text, signed=True), _format_fen)
-FEN_12 = Kind(
-    "fen, 12 digits with zeros in front, not 0", FEN_POSITIVE.parse, lambda minor: _format_fen(minor).zfill(12)
-)
-BIL_MONTH = Kind(
-    "yyyymm and a count, 99999999 for all",
-    _parse_bil_month,
-    lambda value: "99999999" if value is None else value + "99",
-)
-REFERENCE = Kind("digits, zeros for unknown", _parse_reference, lambda value: "0" * 12 if value is None else value)
+FEN = Kind("fen", lambda text: _digits_fen(text, signed=False), str)
+FEN_POSITIVE = Kind("fen, not 0", lambda text: _positive(_digits_fen(text, signed=False)), str)
+FEN_SIGNED = Kind("fen, - allowed", lambda text: _digits_fen(text, signed=True), str)
+FEN_12 = Kind("fen, 12 digits with zeros in front, not 0", FEN_POSITIVE.parse, lambda minor: str(minor).zfill(12))
+BIL_MONTH = Kind("yyyymm and a count, 99999999 for all", _parse_bil_month, lambda value: value + "99")
+REFERENCE = Kind("digits, zeros for unknown", _parse_reference, str)
