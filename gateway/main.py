@@ -18,6 +18,8 @@ import uvloop
 
 from gateway.banks.profile import BankXmlWire, Iso8583Wire
 from gateway.config import Installation
+from gateway.ledger.decide import decide
+from gateway.ledger.ledger import Ledger
 from gateway.metrics import Metrics
 from gateway.servers.bankxml_exchange import BankXmlExchange
 from gateway.servers.exchange import ServerLimits
@@ -72,8 +74,8 @@ async def run(
     stopped = stop if stop is not None else asyncio.Event()
     metrics = Metrics()
     async with (
-        open_ledger(installation, database_dsn) as ledger,
-        serving(installation, ledger.submit, _health_of(database_dsn), metrics) as addresses,
+        Ledger(database_dsn, installation.partitions, rules=installation.rules, decide=decide) as ledger,
+        serving(installation, ledger.submit, _health_of(ledger), metrics) as addresses,
     ):
         with _signals(stopped):
             _log.info("ready", banks=[bank.code for bank in installation.banks], addresses=dict(addresses))
@@ -81,6 +83,13 @@ async def run(
             await stopped.wait()
             _log.info("stopping")
     _log.info("stopped")
+
+
+def _health_of(ledger: Ledger) -> Health:
+    async def health() -> str | None:
+        return None if ledger.is_ready else "the ledger's database can't be reached"
+
+    return health
 
 
 def serve(installation: Installation, database_dsn: str, ready: Ready) -> None:

@@ -41,7 +41,7 @@ from gateway.outcomes import Approved, Declined, Outcome, Reason, Unknown
 
 LedgerOperation = CustomerOperation | SessionOperation
 Submit = Callable[[LedgerOperation, Evidence, float | None], Awaitable[Outcome]]
-"""The ledger's door: operation, evidence and deadline (on the monotonic clock, seconds) to outcome."""
+"""The ledger's door: operation, evidence and deadline (a moment of the running loop's `time()`) to outcome."""
 
 _MARGIN_SHARE, _MARGIN_LIMIT_SECONDS = 0.1, 1.0
 _APPROVED = "APPROVED"
@@ -49,7 +49,7 @@ _log: Any = structlog.get_logger("gateway.services")
 
 
 class Handler:
-    """Answers operations of every bank. One for the process."""
+    """Answers operations of every bank. One for the process. `seconds` measures how long answers take."""
 
     def __init__(self, submit: Submit, metrics: Metrics, *, seconds: Callable[[], float] = monotonic_seconds) -> None:
         self._submit = submit
@@ -67,7 +67,7 @@ class Handler:
         """The outcome of `operation`, at most `profile.answer_deadline_seconds` later."""
         started = self._seconds()
         kind = operation.key.kind
-        outcome = await self._outcome(operation, evidence, profile, started)
+        outcome = await self._outcome(operation, evidence, profile)
         reason = _APPROVED if isinstance(outcome, Approved) else outcome.reason.name
         self._metrics.answers.labels(profile.code, kind, reason).inc()
         self._metrics.answer_seconds.labels(profile.code, kind).observe(self._seconds() - started)
@@ -79,7 +79,7 @@ class Handler:
             await asyncio.wait(self._in_flight.values(), timeout=timeout_seconds)
         return len(self._in_flight)
 
-    async def _outcome(self, operation: Operation, evidence: Evidence, profile: BankProfile, started: float) -> Outcome:
+    async def _outcome(self, operation: Operation, evidence: Evidence, profile: BankProfile) -> Outcome:
         if isinstance(operation, Echo):
             return Approved(clearing_date=evidence.received_at.astimezone(profile.zone).date())
         if operation.key in self._in_flight:
@@ -87,7 +87,9 @@ class Handler:
         if self._per_bank[profile.code] >= profile.in_flight_limit:
             return Declined(Reason.OVERLOADED)
         allowed = profile.answer_deadline_seconds
-        ledger_deadline = started + allowed - min(allowed * _MARGIN_SHARE, _MARGIN_LIMIT_SECONDS)
+        ledger_deadline = (
+            asyncio.get_running_loop().time() + allowed - min(allowed * _MARGIN_SHARE, _MARGIN_LIMIT_SECONDS)
+        )
         task = self._start(operation, evidence, ledger_deadline, profile.code)
         try:
             return await asyncio.wait_for(asyncio.shield(task), allowed)
