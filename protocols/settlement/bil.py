@@ -9,7 +9,9 @@ GBK, amounts in fen without a point, every line ends with a pipe. What the sourc
   it carries a positive amount that counts negatively, and the header's amount is the signed sum.
 - A 0400 line carries the utility's reference of the original, and twelve zeros if the payment's reply was lost. Then
   the line's own date and trace are the original's, as in the 0400 message of that dialect.
-- The bank's date and trace number are the entry's trace; with the bank's time they are also when it was paid.
+- The bank's date is the date of its message (field 13, there the bank's clearing date) and with the trace number is the
+  entry's trace. Date and time together are taken for when it was paid; where the bank had already moved to its next
+  clearing date, the payer's calendar day is not in the file.
 - The utility's clearing date has no year: the nearest to the header's is taken. Empty means the header's.
 - References of zeros, or empty, mean that the bank never got one. The month's last two digits count the bills of a
   month (99: all of them); 99999999, 9 or empty is all months.
@@ -181,9 +183,6 @@ def _header_columns(header: SettlementHeader) -> Mapping[str, Any]:
 
 
 def _entry_columns(entry: SettlementEntry, _seq: int, header: SettlementHeader, zone: tzinfo) -> Mapping[str, Any]:
-    paid_at = None if entry.paid_at is None else entry.paid_at.astimezone(zone)
-    if paid_at is not None and paid_at.date() != entry.trace_date:
-        raise ColumnError("bank_time", "this layout has one date for trace and payment: they must be the same day")
     day = entry.clearing_date
     if _nearest((day.month, day.day), header.clearing_date) != day:
         raise ColumnError("utility_clearing_date", "too far from the header's clearing date to be told without a year")
@@ -193,7 +192,7 @@ def _entry_columns(entry: SettlementEntry, _seq: int, header: SettlementHeader, 
         "customer_no": entry.customer_no,
         "utility_clearing_date": (day.month, day.day),
         "trace_date": entry.trace_date,
-        "bank_time": paid_at,
+        "bank_time": None if entry.paid_at is None else entry.paid_at.astimezone(zone),
         "trace_no": entry.trace_no,
         "account": entry.account,
         "type": PAYMENT_TYPE if entry.kind is EntryKind.PAY else CANCEL_TYPE,
@@ -209,7 +208,7 @@ def _entry_columns(entry: SettlementEntry, _seq: int, header: SettlementHeader, 
 def _original_columns(entry: SettlementEntry) -> str | None:
     if entry.kind is EntryKind.PAY:
         return None
-    if entry.original_reference_no is not None:
+    if entry.original_reference_no:
         return entry.original_reference_no
     if (entry.original_trace_date, entry.original_trace_no) != (entry.trace_date, entry.trace_no):
         raise ColumnError(

@@ -7,8 +7,9 @@ share. Rules:
 
 - Failures come in the order of the checks; all that can be told at once are told. After a failed name nothing can be
   said about the `.sig`; while lines can't be read their sums mean nothing, so checks 4 to 6 wait.
-- A repeated trace is no failure of the file. Lines of one payment share kind, trace and time of payment and name
-  different receivables; any other repetition is a duplicate of the first line with that trace.
+- A repeated trace is no failure of the file. Lines of one payment share kind, trace and time of payment and
+  name different receivables, at most one of them none (what went to prepayment); any other repetition is a duplicate of
+  the first line with that trace. A layout without receivables has one line per payment.
 - Every text is safe to log: places, rules, counts and sums of the whole file, trace numbers; no customer, no account.
 - The digest of the content pass must be the one that was signed: a file that changes in between is refused.
 """
@@ -132,14 +133,14 @@ class Expected:
 
 
 def check_identity(
-    name: str, layout_name: str, expected: Expected, *, digest: str, sig: bytes | None, key: TrustedKey | None
+    name: str, layout: Layout, expected: Expected, *, digest: str, sig: bytes | None, key: TrustedKey | None
 ) -> FileVerdict:
     """Checks 1 and 2: the name, then the `.sig` (None: there is none) against `digest` of the file's bytes.
 
     `digest` (hexadecimal) is by the algorithm `expected.digest`. `key` None: the profile asks for a digest only.
     """
     try:
-        file_name = parse_name(name, layout_name)
+        file_name = parse_name(name, layout)
     except ProtocolError as error:
         return FileVerdict((Failure(FailureCode.NAME_PATTERN, error.where, error.what),))
     failures = list(_name_failures(file_name, expected))
@@ -170,27 +171,30 @@ def _name_failures(found: FileName, expected: Expected) -> Iterator[Failure]:
         yield Failure(FailureCode.SEQUENCE_GAP, "file name", f"{due:03d} is due")
 
 
+_Key = tuple[EntryKind, date, str]
+
+
 class _Traces:
     """Finds repeated traces; keeps one small record per trace of the file."""
 
     __slots__ = ("_first", "_receivables")
 
     def __init__(self) -> None:
-        self._first: dict[tuple[EntryKind, date, str], tuple[int, datetime | None, str | None]] = {}
-        self._receivables: dict[tuple[EntryKind, date, str], set[str]] = {}
+        self._first: dict[_Key, tuple[int, datetime | None, str | None]] = {}
+        self._receivables: dict[_Key, set[str | None]] = {}
 
     def repeated(self, entry: SettlementEntry) -> DuplicateTrace | None:
         key = (entry.kind, entry.trace_date, entry.trace_no)
-        first = self._first.setdefault(key, (entry.line_no, entry.paid_at, entry.receivable_id))
-        first_line_no, paid_at, first_receivable = first
-        if first_line_no == entry.line_no:
+        own = (entry.line_no, entry.paid_at, entry.receivable_id)
+        first = self._first.setdefault(key, own)
+        if first is own:
             return None
-        if entry.receivable_id is not None and first_receivable is not None and entry.paid_at == paid_at:
-            receivables = self._receivables.setdefault(key, {first_receivable})
+        if entry.paid_at == first[1]:
+            receivables = self._receivables.setdefault(key, {first[2]})
             if entry.receivable_id not in receivables:
                 receivables.add(entry.receivable_id)
                 return None
-        return DuplicateTrace(entry.line_no, first_line_no, *key)
+        return DuplicateTrace(entry.line_no, first[0], *key)
 
 
 class ContentCheck:
@@ -345,7 +349,7 @@ def check_file(
 ) -> FileVerdict:
     """Checks 1 to 7; `open_chunks` is called once per pass, the second time only if the first stage passed."""
     digest = digest_of(open_chunks(), expected.digest)
-    identity = check_identity(name, layout.name, expected, digest=digest, sig=sig, key=key)
+    identity = check_identity(name, layout, expected, digest=digest, sig=sig, key=key)
     if not identity.ok:
         return identity
     return check_content(read_settlement(open_chunks(), layout, zone, (expected.digest,)), expected, identity)

@@ -19,6 +19,7 @@ from datetime import date
 from enum import StrEnum
 
 from protocols.errors import ProtocolError
+from protocols.settlement.layout import Layout
 
 SIG_SUFFIX = ".sig"
 MAX_SEQUENCE = 999
@@ -65,15 +66,9 @@ _PATTERNS = {
 }
 
 
-def _pattern(layout_name: str) -> _Pattern:
-    if layout_name not in _PATTERNS:
-        raise ValueError(f"no file name pattern for layout {layout_name}; known: {', '.join(_PATTERNS)}")
-    return _PATTERNS[layout_name]
-
-
-def parse_name(name: str, layout_name: str) -> FileName:
-    """Take a name apart; ProtocolError if it isn't one of this layout ("pipe", "bil"). No folder, no `.sig`."""
-    pattern = _pattern(layout_name)
+def parse_name(name: str, layout: Layout) -> FileName:
+    """Take a name apart; ProtocolError if it isn't one of this layout. No folder, no `.sig`."""
+    pattern = _PATTERNS[layout.name]
     match = pattern.expression.match(name)
     if match is None:
         raise ProtocolError("file name", f"must look like {pattern.example}")
@@ -88,13 +83,13 @@ def parse_name(name: str, layout_name: str) -> FileName:
     return FileName(match["bank"], clearing_date, sequence, kind)
 
 
-def format_name(name: FileName, layout_name: str) -> str:
+def format_name(name: FileName, layout: Layout) -> str:
     """The name of a file; ProtocolError if this layout can't carry it."""
-    pattern = _pattern(layout_name)
+    pattern = _PATTERNS[layout.name]
     if name.kind not in pattern.codes:
         raise ProtocolError("file name", f"this layout has no file of {name.kind.lower()}")
     day = name.clearing_date.isoformat().replace("-", "")
     text = pattern.template.format(code=pattern.codes[name.kind], bank=name.bank, day=day, sequence=name.sequence)
-    if not 1 <= name.sequence <= MAX_SEQUENCE or parse_name(text, layout_name) != name:
+    if not 1 <= name.sequence <= MAX_SEQUENCE or parse_name(text, layout) != name:
         raise ProtocolError("file name", f"bank or sequence does not fit {pattern.example}")
     return text
