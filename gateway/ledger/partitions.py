@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from gateway.database import Connection, load_sql
 
 MAX_PARTITIONS = 100  # two digits in schema names and reference numbers
+DIRECTORY_CHANNEL = "busbar_payment_number"  # NOTIFY says that the directory has grown
 _SQL = "gateway.ledger.sql"
 
 
