@@ -29,7 +29,8 @@ class Reason(Enum):
 
     FORMAT_ERROR = (OutcomeClass.FINAL_REFUSAL, "message format error", "报文格式错")
     SIGNATURE_INVALID = (OutcomeClass.FINAL_REFUSAL, "MAC or signature is wrong", "签名或MAC校验失败")
-    REPLAYED = (OutcomeClass.FINAL_REFUSAL, "message seen before or outside the time window", "重放报文")
+    # Unknown, not refused: a network that delivers a message twice has one copy booked and the other answered so.
+    REPLAYED = (OutcomeClass.UNKNOWN_OUTCOME, "message seen before or outside the time window", "重放报文")
     BAD_OPERATION = (OutcomeClass.FINAL_REFUSAL, "operation not offered to this bank", "交易码错误")
     DATE_INVALID = (OutcomeClass.FINAL_REFUSAL, "date does not exist or is too far off", "日期无效")
     AMOUNT_INVALID = (OutcomeClass.FINAL_REFUSAL, "amount is zero, negative or malformed", "金额无效")
@@ -186,6 +187,11 @@ class Unknown:
 
 
 Outcome = Approved | Declined | Unknown
+
+
+def not_done(reason: Reason, note: str = "") -> Declined | Unknown:
+    """The answer for `reason`: Unknown where its class is, else Declined."""
+    return (Unknown if reason.outcome_class is OutcomeClass.UNKNOWN_OUTCOME else Declined)(reason, note)
 
 
 def class_of(outcome: Outcome) -> OutcomeClass:

@@ -66,7 +66,7 @@ CODES = MappingProxyType(
     {
         Reason.FORMAT_ERROR: "0a",
         Reason.SIGNATURE_INVALID: "201",
-        Reason.REPLAYED: "202",
+        Reason.REPLAYED: "252",
         Reason.BAD_OPERATION: "13",
         Reason.DATE_INVALID: "203",
         Reason.AMOUNT_INVALID: "204",

@@ -35,7 +35,7 @@ from gateway.channels.replay_guard import ReplayGuard
 from gateway.keyring import Keyring
 from gateway.metrics import Metrics
 from gateway.operations import Evidence
-from gateway.outcomes import Declined, Outcome, Reason, Unknown
+from gateway.outcomes import Declined, Outcome, Reason, Unknown, not_done
 from gateway.servers.exchange import Handle, Refusal, new_trace_id, refusal_of, report_refusal
 from protocols.bankxml import codec
 from protocols.bankxml.codec import Claim
@@ -71,7 +71,7 @@ class _Bank:
 class _RefusedError(Exception):
     """Carries a refusal out of the checks; caught once, in `answer`."""
 
-    def __init__(self, outcome: Declined) -> None:
+    def __init__(self, outcome: Declined | Unknown) -> None:
         self.outcome = outcome
         super().__init__(outcome.reason.name)
 
@@ -160,7 +160,7 @@ class BankXmlExchange:
             store_and_forward=header.message_type in channel.STORE_AND_FORWARD,
         )
         if reason is not None:
-            raise _RefusedError(Declined(reason, "/Msg/Hdr/Nonce or SndTm"))
+            raise _RefusedError(not_done(reason, "/Msg/Hdr/Nonce or SndTm"))
         operation = channel.to_operation(request, bank.profile, evidence.received_at)
         if isinstance(operation, Declined):
             raise _RefusedError(operation)

@@ -51,7 +51,7 @@ CODES: Mapping[str, ResponseCode] = MappingProxyType(
         "96": ResponseCode(_RETRY, "system error, nothing booked", "系统错误,未入账"),
         "B1": ResponseCode(_RETRY, "too many requests at once, nothing booked", "请求过于频繁,未入账"),
         "C3": ResponseCode(_NO, "not of this clearing date any more", "非当日交易不能抹账"),
-        "U0": ResponseCode(_NO, "message seen before, or outside the time window", "重放报文"),
+        "U0": ResponseCode(_UNKNOWN, "message seen before, or outside the time window", "重放报文"),
         "U1": ResponseCode(_RETRY, "not processed before the deadline, nothing booked", "处理超时,未入账"),
         "U2": ResponseCode(_UNKNOWN, "the same request is being processed", "交易处理中"),
         "U3": ResponseCode(_NO, "a reversal arrived before the payment, which is refused", "已被冲正或封锁"),
