@@ -72,7 +72,9 @@ def decide_payment(state: State, payment: Payment, rules: Rules, trace_id: str) 
     amount_fen = payment.amount.minor
     movement_fen = _prepayment_movement(amount_fen, owed, customer, payment.selection, rules)
     shares, rest_fen = allocate(amount_fen - movement_fen, owed, rules)
-    reason = _why_not_this_amount(payment, shares, rest_fen, customer, rules)
+    reason = _why_not_this_amount(payment, shares, rest_fen)
+    if reason is not None and _was_once_right(payment, selected, customer, rules):
+        reason = Reason.BILL_CHANGED
     if reason is not None:
         return refuse(state, reason)
     posting = _posting(state, payment, shares, movement_fen=movement_fen, trace_id=trace_id)
@@ -116,18 +118,21 @@ def _prepayment_movement(
     return 0
 
 
-def _why_not_this_amount(
-    payment: Payment, shares: Sequence[Share], rest_fen: int, customer: Customer, rules: Rules
-) -> Reason | None:
-    """The first reason against the amount, once it is poured."""
-    if not rest_fen and all(_may_be_short(share, payment.selection) for share in shares):
-        return None
-    bills = [share.owed.bill for share in shares]
+def _why_not_this_amount(payment: Payment, shares: Sequence[Share], rest_fen: int) -> Reason | None:
+    """The reason against the amount, once it is poured."""
+    if rest_fen:
+        return Reason.AMOUNT_TOO_LARGE
+    may_be_short = all(_may_be_short(share, payment.selection) for share in shares)
+    return None if may_be_short else Reason.PARTIAL_NOT_ALLOWED
+
+
+def _was_once_right(payment: Payment, selected: Sequence[Receivable], customer: Customer, rules: Rules) -> bool:
+    """Whether an earlier enquiry would have asked for the amount; all bills together take any, so there it can't be."""
+    if payment.selection.is_all:
+        return False
     amount_fen = payment.amount.minor
     asked_fen = (amount_fen, amount_fen + customer.prepayment_balance_fen)
-    if not payment.selection.is_all and once_owed(asked_fen, bills, customer, payment.paid_at.date(), rules):
-        return Reason.BILL_CHANGED
-    return Reason.AMOUNT_TOO_LARGE if rest_fen else Reason.PARTIAL_NOT_ALLOWED
+    return once_owed(asked_fen, selected, customer, payment.paid_at.date(), rules)
 
 
 def _may_be_short(share: Share, selection: BillSelection) -> bool:

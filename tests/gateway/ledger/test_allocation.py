@@ -100,6 +100,12 @@ def test_an_amount_from_before_a_cancel_is_stale() -> None:
     assert once_owed([7_100], [row], customer(), PAID, RULES)
 
 
+def test_an_amount_from_before_the_second_bills_payment_is_stale() -> None:
+    rows = [three_bills()[1], bill("R05", 202405, 40_000, "2024-05-25", settled=[("2024-05-20", 40_000, 0)])]
+    assert once_owed([71_500], rows, customer(), PAID, RULES)
+    assert not once_owed([71_501], rows, customer(), PAID, RULES)
+
+
 def test_the_look_back_is_bounded() -> None:
     row = bill("R03", 202403, 50_000, "2024-03-25")
     owed_at_31_days = 50_000 + 25 * 100

@@ -143,6 +143,15 @@ def test_a_cancel_looks_only_at_what_came_after() -> None:
     assert isinstance(world.answer(world.cancel(by_trace(first), 5_000)), Approved)
 
 
+def test_of_equal_payments_the_last_counts_as_undone() -> None:
+    world = World.of(three_bills())
+    paid(world, 5_000, "R05")
+    middle, _ = paid(world, 6_000, "R05")
+    equal, _ = paid(world, 5_000, "R05")
+    world.do(world.reversal(by_trace(equal), 5_000))
+    assert isinstance(world.answer(world.cancel(by_trace(middle), 6_000)), Approved)
+
+
 # --- a reversal goes further than a cancel
 
 

@@ -155,6 +155,12 @@ def test_the_minimum_is_dated_by_the_first_overdue_day(due: str, penalty_fen: in
     assert accrued(OTHER, 1_000, due, paid, rules) == penalty_fen
 
 
+def test_a_minimum_once_earned_outlives_its_range() -> None:
+    rules = Rules(minimums=(PenaltyMinimum(day("2024-04-02"), day("2024-04-30"), 100),))
+    assert accrued(OTHER, 1_000, "2024-04-20", "2024-05-05", rules) == 100
+    assert accrued(OTHER, 1_000, "2024-03-20", "2024-04-10", rules) == 42
+
+
 def test_rates_of_zero_switch_penalties_off() -> None:
     rules = Rules(rates=(PenaltyRates(date.min, 0, 0, 0),))
     assert accrued(OTHER, 100_000, "2020-03-25", "2024-03-31", rules) == 0
