@@ -1,8 +1,8 @@
 """Lines of the two import files, checked. Pure: bytes of a line in, a row or what is wrong out.
 
-Strategy: UTF-8 CSV with a header of the model's field names, in any order; one table of columns for each file. A line is
-a record (no line breaks inside quotes), so that a broken line can't swallow the next. Errors name the column, never the
-value: names and numbers of customers must not reach logs.
+Strategy: UTF-8 CSV with a header of the model's field names, in any order; one table of columns for each file. A line
+is a record (no line breaks inside quotes), so that a broken line can't swallow the next. Errors name the column, never
+the value: names and numbers of customers must not reach logs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Import of customers and bills: streamed, repeatable, bad lines listed and good ones kept.
 
 Strategy: the file is read line by line, in chunks. A chunk is checked here (`import_lines`), sent by COPY to temporary
-tables, one for each partition, and moved on with INSERT … ON CONFLICT DO NOTHING, all in one transaction; so memory stays
-flat, and an import that died is simply run again. Rules:
+tables, one for each partition, and moved on with INSERT … ON CONFLICT DO NOTHING, all in one transaction; so memory
+stays flat, and an import that died is simply run again. Rules:
 
 - what is there already with the same content is counted and left alone; with other content it is an error of its line:
   an import adds, it never changes;
@@ -99,8 +99,11 @@ async def import_customers(
     max_errors: int = 1000,
     now: clock.Clock = clock.now,
 ) -> ImportReport:
-    """Add the customers of a CSV file; `dsn` is the gateway's. Raises ImportRefused, InstallationMismatch, DatabaseError."""
-    return await _import(dsn, path, partitions, _CUSTOMERS, progress, max_errors, now)
+    """Add the customers of a CSV file; `dsn` is the gateway's.
+
+    Raises ImportRefused, InstallationMismatch, DatabaseError.
+    """
+    return await _import(dsn, path, partitions, _CUSTOMERS, progress=progress, max_errors=max_errors, now=now)
 
 
 async def import_bills(
@@ -113,7 +116,7 @@ async def import_bills(
     now: clock.Clock = clock.now,
 ) -> ImportReport:
     """Add the receivables of a CSV file, as `import_customers` does."""
-    return await _import(dsn, path, partitions, _BILLS, progress, max_errors, now)
+    return await _import(dsn, path, partitions, _BILLS, progress=progress, max_errors=max_errors, now=now)
 
 
 async def _import(
@@ -121,6 +124,7 @@ async def _import(
     path: Path,
     partitions: int,
     target: _Target,
+    *,
     progress: Progress | None,
     max_errors: int,
     now: clock.Clock,
@@ -131,7 +135,7 @@ async def _import(
         await connection.execute("SELECT pg_advisory_lock($1, $2)", CLEARING_LOCK, _IMPORT_LOCK)
         directory = await load_directory(connection, partitions)
         with _opened(path) as (file, size):
-            importing = _Importing(connection, partitions, target, directory, max_errors, now())
+            importing = _Importing(connection, target, directory, max_errors=max_errors, imported_at=now())
             header = _header(file, target)
             await importing.prepare()
             for chunk in _chunks(file):
@@ -184,15 +188,14 @@ class _Importing:
     def __init__(
         self,
         connection: Connection,
-        partitions: int,
         target: _Target,
         directory: Directory,
+        *,
         max_errors: int,
         imported_at: datetime,
     ) -> None:
         self.report = ImportReport()
         self._connection = connection
-        self._partitions = partitions
         self._target = target
         self._directory = directory
         self._max_errors = max_errors
@@ -238,7 +241,7 @@ class _Importing:
         new: dict[str, str] = {}
         for line_no, row in list(rows.items()):
             customer_no, payment_no = row["customer_no"], row["payment_no"]
-            if known.setdefault(customer_no, payment_no) != payment_no:
+            if known.setdefault(customer_no, self._directory.listed(customer_no) or payment_no) != payment_no:
                 self._refuse(line_no, _OTHER_PAYMENT_NO)
                 del rows[line_no]
             elif payment_no != self._directory.payment_no(customer_no):
@@ -247,7 +250,8 @@ class _Importing:
             return
         await self._connection.execute(
             "INSERT INTO busbar.payment_number (customer_no, payment_no)"
-            " SELECT new.customer_no, new.payment_no FROM unnest($1::text[], $2::text[]) AS new (customer_no, payment_no)",
+            " SELECT new.customer_no, new.payment_no"
+            " FROM unnest($1::text[], $2::text[]) AS new (customer_no, payment_no)",
             list(new),
             list(new.values()),
         )

@@ -50,6 +50,10 @@ class Directory:
     def __len__(self) -> int:
         return len(self._payment_numbers)
 
+    def listed(self, customer_no: str) -> str | None:
+        """The payment number of a customer whose number is another one; None for all others."""
+        return self._payment_numbers.get(customer_no)
+
     def payment_no(self, customer_no: str) -> str:
         return self._payment_numbers.get(customer_no, customer_no)
 
