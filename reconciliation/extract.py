@@ -8,7 +8,7 @@ moments are printed in UTC by the database, so that no driver's idea of a value 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -85,15 +85,12 @@ async def check_cut_off(source: LedgerSource, clearing_date: date) -> None:
         )
 
 
-async def extract_ledger_file(
-    source: LedgerSource, clearing_date: date, path: Path, tell: Callable[[int, int], None]
-) -> str:
-    """Write one of LEDGER_FILES for the day; returns its digest. `tell(partitions done, partitions)`."""
+async def extract_ledger_file(source: LedgerSource, clearing_date: date, path: Path) -> str:
+    """Write the one of LEDGER_FILES that `path` names, for the day, all banks and partitions; returns its digest."""
     layout, sql = LEDGER_FILES[path.name], load_sql(_SQL, path.stem)
     with EvidenceWriter(path, layout) as writer:
         async for partition, connection in source.each():
             await _copy(connection, sql, (clearing_date, partition), layout, writer)
-            tell(partition + 1, source.partitions)
     return writer.digest
 
 

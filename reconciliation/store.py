@@ -162,6 +162,16 @@ class NightStore:
         )
         return None if row is None else InboxFile(row["sequence"], row["name"], row["digest"])
 
+    async def noted_files(self, bank: str, clearing_date: date) -> list[tuple[InboxFile, str]]:
+        """Every file that was looked at, with the check that it failed (empty: accepted)."""
+        rows = await self._connection.fetch(
+            "SELECT sequence, name, digest, failed_check FROM reconciliation.file"
+            " WHERE bank = $1 AND clearing_date = $2 ORDER BY sequence, recorded_at",
+            bank,
+            clearing_date,
+        )
+        return [(InboxFile(row["sequence"], row["name"], row["digest"]), row["failed_check"]) for row in rows]
+
     async def note_file(self, claim: Claim, bank: str, file: InboxFile, *, byte_count: int, failed_check: str) -> None:
         """The verdict on a file: accepted where `failed_check` is empty. Noting it again changes nothing."""
         async with self.writing(claim):

@@ -62,7 +62,7 @@ class OtherFigures:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptsReport:
-    """What is printed. `prepared_at` is fixed when the report is first issued, so that issuing it again changes nothing."""
+    """What is printed. `prepared_at` is fixed by the first issue, so that a second one changes nothing."""
 
     clearing_date: date
     prepared_at: datetime
