@@ -77,6 +77,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from gateway.config import ConfigError
     from gateway.database import DatabaseError
     from gateway.keyring import KeyringError
+    from gateway.ledger.cutoff import CutOffRefused
+    from gateway.ledger.importing import ImportRefused
     from gateway.ledger.migrate import InstallationMismatch
 
-    return (ConfigError, KeyringError, PostgresqlError, DatabaseError, InstallationMismatch, OSError)
+    refusals = (CutOffRefused, ImportRefused, InstallationMismatch)
+    return (ConfigError, KeyringError, PostgresqlError, DatabaseError, *refusals, OSError)

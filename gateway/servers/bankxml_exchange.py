@@ -68,14 +68,6 @@ class _Bank:
     guard: ReplayGuard
 
 
-class _RefusedError(Exception):
-    """Carries a refusal out of the checks; caught once, in `answer`."""
-
-    def __init__(self, outcome: Declined | Unknown) -> None:
-        self.outcome = outcome
-        super().__init__(outcome.reason.name)
-
-
 class BankXmlExchange:
     """Answers requests of every bank on this wire. Raises KeyringError when made if a key is missing."""
 
@@ -133,10 +125,7 @@ class BankXmlExchange:
             request = self._verified(root, claim, bank)
         except ProtocolError as error:
             return self._refuse(bank, channel.refusal_of(error), claim.message_id, trace_id)
-        try:
-            outcome = await self._outcome(request, bank, Evidence(data, request.header.key_id, WIRE, now, trace_id))
-        except _RefusedError as refused:
-            outcome = refused.outcome
+        outcome = await self._outcome(request, bank, Evidence(data, request.header.key_id, WIRE, now, trace_id))
         return self._reply(request, outcome, bank, trace_id)
 
     def _verified(self, root: etree._Element, claim: Claim, bank: _Bank) -> BankXmlMessage:
@@ -160,10 +149,10 @@ class BankXmlExchange:
             store_and_forward=header.message_type in channel.STORE_AND_FORWARD,
         )
         if reason is not None:
-            raise _RefusedError(not_done(reason, "/Msg/Hdr/Nonce or SndTm"))
+            return not_done(reason, "/Msg/Hdr/Nonce or SndTm")
         operation = channel.to_operation(request, bank.profile, evidence.received_at)
         if isinstance(operation, Declined):
-            raise _RefusedError(operation)
+            return operation
         return await self._handle(operation, evidence, bank.profile)
 
     def _reply(self, request: BankXmlMessage, outcome: Outcome, bank: _Bank, trace_id: str) -> Answer:

@@ -52,6 +52,7 @@ class HttpServer:
     def application(self) -> web.Application:
         """The routes, as an aiohttp application."""
         app = web.Application(client_max_size=self._body_limit_bytes)
+        app.on_response_prepare.append(_hide_versions)
         app.router.add_post("/bankxml", self._bankxml)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -103,3 +104,8 @@ class HttpServer:
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _hide_versions(_request: web.Request, response: web.StreamResponse) -> None:
+    """The server's versions are nobody's business."""
+    response.headers["Server"] = "busbar"
