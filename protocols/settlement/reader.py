@@ -146,7 +146,8 @@ class SettlementReading:
     def _below_header(self, header: SettlementHeader) -> Iterator[SettlementEntry | LineError]:
         trailer = self.layout.trailer
         trailer_mark = None if trailer is None else f"{trailer.tag}|".encode("ascii")
-        number, expected_seq, cut_off = 1, 1, False
+        number, cut_off = 1, False
+        expected_seq: int | None = 1  # None after a line that can't be read: it may have been a detail or not
         for line in self._lines:
             number, cut_off = line.number, line.problem is not None
             if trailer_mark is not None and line.content.startswith(trailer_mark):
@@ -158,7 +159,7 @@ class SettlementReading:
             if values is not None and self.layout.numbered is not None:
                 expected_seq = self._check_number(values[self.layout.numbered], expected_seq, line.number, errors)
             else:
-                expected_seq += 1
+                expected_seq = None
             entry = None if values is None or errors else self._entry(values, line.number, header, errors)
             for error in errors:
                 yield from self._told(error)
@@ -168,9 +169,9 @@ class SettlementReading:
         if trailer_mark is not None and not cut_off:
             yield from self._told(LineError(number + 1, None, "the trailer is missing; the file may have been cut"))
 
-    def _check_number(self, seq: int, expected: int, line_no: int, errors: list[LineError]) -> int:
+    def _check_number(self, seq: int, expected: int | None, line_no: int, errors: list[LineError]) -> int:
         """Compare the line's own number with its place; go on from the line's, so that one gap is one error."""
-        if seq != expected:
+        if expected is not None and seq != expected:
             errors.append(LineError(line_no, self.layout.numbered, f"must count the details: {expected} is expected"))
         return seq + 1
 
