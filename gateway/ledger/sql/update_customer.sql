@@ -1,4 +1,3 @@
 UPDATE customer
-SET prepayment_balance_fen = new.prepayment_balance_fen
-FROM unnest($1::text[], $2::bigint[]) AS new (customer_no, prepayment_balance_fen)
-WHERE customer.customer_no = new.customer_no;
+SET prepayment_balance_fen = ($2::bigint[])[array_position($1::text[], customer.customer_no)]
+WHERE customer.customer_no = ANY($1::text[]);
