@@ -92,7 +92,7 @@ def generate(
             if index % 250 == 249:
                 progress(index + 1)
     progress(customers)
-    return Population(*paths, customers, bill_count)
+    return Population(paths[0], paths[1], paths[2], customers, bill_count)
 
 
 def _customer(chance: random.Random, index: int) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +61,28 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def play(
-    setup: Path, visits: int, bank_date: str, log_file: Path, progress: Callable[[int, int], None], *, last_day: bool
-) -> dict[str, Any]:
-    """One bank's day; `progress` gets (done, total). Returns the bank's own account of the day."""
-    arguments = ["bank", "play", "--setup", str(setup), "--visits", str(visits), "--date", bank_date]
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A bank's day: its clearing date, the visits, and whether the bank signs off for good at its end."""
+
+    clearing_date: date
+    visits: int
+    is_last: bool
+
+
+async def play(setup: Path, day: Day, log_file: Path, progress: Callable[[int], None]) -> dict[str, Any]:
+    """One bank's day; `progress` gets the visits done. Returns the bank's own account of the day."""
+    arguments = ["bank", "play", "--setup", str(setup), "--visits", str(day.visits)]
+    arguments += ["--date", day.clearing_date.isoformat(), *(["--last-day"] if day.is_last else [])]
     with log_file.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *_busbar(*arguments, *(["--last-day"] if last_day else [])), stdout=asyncio.subprocess.PIPE, stderr=log
-        )
+        process = await asyncio.create_subprocess_exec(*_busbar(*arguments), stdout=asyncio.subprocess.PIPE, stderr=log)
     played: dict[str, Any] | None = None
     try:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         async for line in process.stdout:
             told = json.loads(line)
             if told["event"] == "progress":
-                progress(told["done"], told["total"])
+                progress(told["done"])
             elif told["event"] == "played":
                 played = told
         await process.wait()
@@ -87,14 +95,13 @@ async def play(
 
 
 async def write_file(
-    setup: Path, clearing_date: str, folder: Path, log_file: Path, *, with_next: bool
+    setup: Path, clearing_date: date, folder: Path, log_file: Path, *, with_next: bool
 ) -> dict[str, Any]:
     """Let a bank write its settlement file with planted differences; returns what it planted."""
-    arguments = ["bank", "file", "--setup", str(setup), "--date", clearing_date, "--folder", str(folder), "--plant"]
+    arguments = ["bank", "file", "--setup", str(setup), "--date", clearing_date.isoformat()]
+    arguments += ["--folder", str(folder), "--plant", *(["--next-day-too"] if with_next else [])]
     with log_file.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *_busbar(*arguments, *(["--next-day-too"] if with_next else [])), stdout=asyncio.subprocess.PIPE, stderr=log
-        )
+        process = await asyncio.create_subprocess_exec(*_busbar(*arguments), stdout=asyncio.subprocess.PIPE, stderr=log)
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise DemoError(f"a bank could not write its settlement file; read {log_file}")

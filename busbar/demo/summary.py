@@ -1,0 +1,101 @@
+"""The demo's verdict and `summary.json`: what was planted against what was found, and every identity.
+
+Strategy: a difference is named by bank, kind and the payment's trace. The open breaks after the last night must be the
+planted ones, each once, and nothing else; a planted difference that was not found and a break that nobody planted are
+both complaints. Only if there is none, and every identity holds, is the demo a success.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from busbar.demo.ledger_facts import LedgerFacts
+from reconciliation.result import NightResult
+from reconciliation.store import StoredBreak
+
+Named = tuple[str, str, str, str]  # bank, kind, trace date, trace number
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict. `planted` and `found` are by name; complaints are lines for people."""
+
+    planted: Counter[Named]
+    found: Counter[Named]
+    identities: Mapping[str, bool]
+    complaints: tuple[str, ...]
+    operations: int
+
+    @property
+    def is_ok(self) -> bool:
+        return not self.complaints
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that the demo saw: the banks' own accounts of their days and files, the nights, the breaks, the ledger."""
+
+    played: Sequence[Mapping[str, Any]]
+    planted: Sequence[Mapping[str, Any]]
+    nights: Sequence[NightResult]
+    breaks: Sequence[StoredBreak]
+    facts: LedgerFacts
+
+
+def check(seen: Seen) -> Outcome:
+    """Hold everything against everything."""
+    played, nights, facts = seen.played, seen.nights, seen.facts
+    wanted = Counter(
+        (str(file["bank"]), str(item["kind"]), str(item["trace_date"]), str(item["trace_no"]))
+        for file in seen.planted
+        for item in file["planted"]
+    )
+    found = Counter(_name(item) for item in seen.breaks)
+    identities = {
+        f"{night.clearing_date} {name}": holds for night in nights for name, holds in night.identities().items()
+    }
+    identities |= {f"ledger {name.replace('_', ' ')} is zero": value == 0 for name, value in facts.must_be_zero.items()}
+    identities["planted differences are the open breaks"] = wanted == found
+    complaints = [f"planted, not found: {' '.join(name)}" for name in (wanted - found).elements()]
+    complaints += [f"found, not planted: {' '.join(name)}" for name in (found - wanted).elements()]
+    complaints += [f"does not hold: {name}" for name, holds in identities.items() if not holds]
+    complaints += [f"{bank['bank']} was surprised: {line}" for bank in played for line in bank["surprises"]]
+    complaints += [f"{night.clearing_date}: {line}" for night in nights for line in night.failures]
+    operations = sum(count for bank in played for *_, count in bank["tally"])
+    return Outcome(wanted, found, identities, tuple(complaints), operations)
+
+
+def _name(item: StoredBreak) -> Named:
+    record = item.found.record
+    trace = (record.key_date.isoformat(), record.key_no) if record else ("", "")
+    return (item.found.bank, item.found.kind.value, *trace)
+
+
+def write_summary(path: Path, seen: Seen, outcome: Outcome, seconds: float) -> Path:
+    """`summary.json`: banks, operations by kind and outcome, payments, amount, breaks, identities, reports."""
+    played, nights, facts = seen.played, seen.nights, seen.facts
+    operations: dict[str, Counter[str]] = {}
+    for bank in played:
+        for kind, meaning, _, count in bank["tally"]:
+            operations.setdefault(kind, Counter())[meaning] += count
+    summary = {
+        "banks": sorted({str(bank["bank"]) for bank in played}),
+        "clearing_dates": [night.clearing_date.isoformat() for night in nights],
+        "operations": {kind: dict(sorted(counted.items())) for kind, counted in sorted(operations.items())},
+        "operations_total": outcome.operations,
+        "payments": facts.payments,
+        "amount": {"minor": facts.amount_fen, "currency": "CNY"},
+        "breaks": dict(sorted(Counter(item.found.kind.value for item in seen.breaks).items())),
+        "identities": dict(outcome.identities),
+        "reports": [f"reports/{path.name}" for night in nights for path in night.report.paths],
+        "seconds": round(seconds, 1),
+        "ok": outcome.is_ok,
+        "complaints": list(outcome.complaints),
+    }
+    path.write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return path
