@@ -77,12 +77,13 @@ def import_files(installation: Path, customers: Path, bills: Path) -> None:
 
 async def _import(dsn: str, partitions: int, customers: Path, bills: Path) -> list[tuple[Path, ImportReport]]:
     """Customers first: a bill needs its customer."""
+    from rich.console import Console
     from rich.progress import Progress
 
     from gateway.ledger.importing import import_bills, import_customers
 
     reports: list[tuple[Path, ImportReport]] = []
-    with Progress(transient=True) as bars:
+    with Progress(transient=True, console=Console(stderr=True)) as bars:
         for path, run in ((customers, import_customers), (bills, import_bills)):
             bar = bars.add_task(path.name)
             show = partial(_advance, bars, bar)
