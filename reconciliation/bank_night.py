@@ -239,7 +239,8 @@ class BankNight:
             return await extract_receivables(source, day, customers, bills, path)
 
         async def postings(path: Path) -> str:
-            return await extract_earlier_postings(source, day, self.code, traces, path)
+            days = await night.store.reconciled_days(self.code)
+            return await extract_earlier_postings(source, day, self.code, traces, days, path)
 
         receivables_path = await night.once(self.code, f"{folder}/receivables.parquet", receivables)
         postings_path = await night.once(self.code, f"{folder}/earlier_postings.parquet", postings)

@@ -31,6 +31,7 @@ from reconciliation.evidence import (
 )
 
 _SQL = "reconciliation.sql"
+Trace = tuple[date, str]  # a bank's trace date and trace number
 # File name to its columns; the statement of the same name fills them.
 LEDGER_FILES: Mapping[str, Layout] = {
     "payments.parquet": LEDGER_PAYMENTS,
@@ -102,10 +103,10 @@ async def extract_receivables(
 
 
 async def extract_earlier_postings(
-    source: LedgerSource, clearing_date: date, bank: str, traces: list[tuple[date, str]], path: Path
+    source: LedgerSource, clearing_date: date, bank: str, traces: list[Trace], days: list[date], path: Path
 ) -> str:
-    """Payments of earlier days under these traces of the bank; returns the file's digest."""
-    arguments = (clearing_date, bank, [day for day, _ in traces], [number for _, number in traces])
+    """Payments under these traces of the bank on these earlier, reconciled days; returns the file's digest."""
+    arguments = (clearing_date, bank, [day for day, _ in traces], [number for _, number in traces], days)
     return await _extract(source, "earlier_postings", arguments, EARLIER_POSTINGS, path)
 
 

@@ -162,6 +162,14 @@ class NightStore:
         )
         return None if row is None else InboxFile(row["sequence"], row["name"], row["digest"])
 
+    async def reconciled_days(self, bank: str) -> list[date]:
+        """Clearing dates of the bank whose file was matched."""
+        rows = await self._connection.fetch(
+            "SELECT clearing_date FROM reconciliation.run WHERE bank = $1 AND state = 'done' ORDER BY clearing_date",
+            bank,
+        )
+        return [row["clearing_date"] for row in rows]
+
     async def noted_files(self, bank: str, clearing_date: date) -> list[tuple[InboxFile, str]]:
         """Every file that was looked at, with the check that it failed (empty: accepted)."""
         rows = await self._connection.fetch(

@@ -1,8 +1,9 @@
 """The pool of neighbouring days, and the ages at which a break changes its standing.
 
-Strategy: what one side alone has may turn up in a file of the days around it, so the open one-sided breaks of two days
-before and after are the pool of a day's match (a file can come late: then the later days were matched first). At T+2
-absence counts and a break is treated as real; at T+5 somebody's superior hears of it.
+Strategy: what one side alone has may turn up in another day's file, nearly always the next one. The same trace is the
+same payment however late it is filed, so the pool of a day's match is every one-sided break of a month before and after
+that is still open (after, because a file can come late: then the later days were matched first). At T+2 absence counts
+and a break is treated as real; at T+5 somebody's superior hears of it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from reconciliation.breaks.kinds import ESCALATED_AFTER_DAYS, TREATED_AS_REAL_AFTER_DAYS, BreakKind
 from reconciliation.breaks.model import Break
 
-POOL_DAYS = 2
+POOL_DAYS = 31
 MARKS = ((TREATED_AS_REAL_AFTER_DAYS, "T+2"), (ESCALATED_AFTER_DAYS, "T+5"))
 _POOLED = (BreakKind.BANK_ONLY, BreakKind.UTILITY_ONLY, BreakKind.STATUS_MISMATCH)
 

@@ -8,6 +8,7 @@ time but the report's own, so that the same report is the same bytes.
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from importlib import resources
 
 import typst
@@ -40,7 +41,7 @@ def pdf_bytes(report: ReceiptsReport) -> bytes:
         format="pdf",
         sys_inputs={"data": json.dumps(_data(report), ensure_ascii=False)},
         pdf_standards=["a-2b"],
-        timestamp=report.prepared_at,
+        timestamp=report.prepared_at.astimezone(UTC).replace(microsecond=0),
     )
     return pdf
 

@@ -201,7 +201,7 @@ def test_every_kind(
     fill(day)
     result = day.match()
     assert (result.matched, result.netted) == (matched, netted)
-    breaks = day.breaks()
+    breaks = day.breaks(result=result)
     assert sorted((found.kind.value, found.difference_fen) for found in breaks) == sorted(expected)
     _, equations = day.tie_out(breaks)
     assert [equation for equation in equations if not equation.holds] == []
