@@ -35,7 +35,7 @@ class BankSetup:
     utility_public_key_file: Path | None = None
     settlement_layout: str = "pipe"
     bank_in_file: str = ""
-    utility_in_file: str = ""
+    utility_in_file: str = "GDELEC"
     charset: str = "GBK"
     amounts: str = "yuan"
     file_key_id: str = ""

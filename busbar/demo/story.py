@@ -39,7 +39,7 @@ from reconciliation.result import NightResult
 from reconciliation.setup import STAGE_WORDS, Stage, Step, setup_from
 from reconciliation.store import NightStore
 
-# The cut-off comes when this share of the day's visits is done, so that payments are in flight on both wires.
+# The cut-off comes when the faster bank has done this share of its visits: payments are in flight on both wires.
 CUT_OFF_AFTER = 0.65
 WORKERS = 12
 
@@ -148,7 +148,7 @@ class _Demo:
             def watch(bank: str, count: int) -> None:
                 done[bank] = count
                 bars.update(tasks[bank], completed=count)
-                if min(done.values()) >= wanted * CUT_OFF_AFTER:
+                if max(done.values()) >= wanted * CUT_OFF_AFTER:
                     time_to_cut.set()
 
             async def play(bank: str) -> None:
