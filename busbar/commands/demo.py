@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+PIPE_WIDTH = 150
+
 
 @click.command(name="demo")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("var/demo"), show_default=True)
@@ -23,7 +25,9 @@ def command(folder: Path, customers: int, visits: int, seed: int) -> None:
     from busbar.demo.story import Settings, run
 
     try:
-        is_ok = run(Settings(folder.resolve(), customers, visits, seed), Console())
+        # Into a file or a pipe the tables need a width of their own.
+        console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+        is_ok = run(Settings(folder.resolve(), customers, visits, seed), console)
     except* DemoError as errors:
         raise click.ClickException("; ".join(str(error) for error in errors.exceptions)) from None
     sys.exit(0 if is_ok else 1)

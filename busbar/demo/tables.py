@@ -12,6 +12,7 @@ from rich.table import Table
 from busbar.demo.summary import Outcome
 from protocols.money import Money
 from reconciliation.breaks.kinds import KINDS, TREATMENTS, BreakKind
+from reconciliation.receipts.rows import Level
 from reconciliation.result import NightResult
 from reconciliation.store import StoredBreak
 
@@ -29,7 +30,7 @@ _MEANINGS = {
     "refused": "拒绝",
     "retry later": "稍后重试",
     "unknown": "未明",
-    "no answer": "无应答(故意丢弃)",
+    "no answer": "无应答(故意)",
 }
 _REPORT_COLUMNS = (
     "bank_name",
@@ -125,7 +126,7 @@ def receipts(night: NightResult) -> Table:
         heading = rows[0][place[name]].rpartition(" ")[0]
         table.add_column(heading, justify="left" if name in _REPORT_COLUMNS[:_WORD_COLUMNS] else "right")
     for row in rows[1:]:
-        is_sum = row[place["level"]].lower() != "detail"
+        is_sum = row[place["level"]] != Level.DETAIL.value
         table.add_row(*[row[place[name]] for name in _REPORT_COLUMNS], style="bold" if is_sum else None)
     return table
 
