@@ -223,9 +223,12 @@ def _value(number: int, name: str, line: str) -> str:
 
 def _base64(number: int, text: str) -> bytes:
     try:
-        return b64decode(text, validate=True)
+        decoded = b64decode(text, validate=True)
     except binascii.Error:
-        raise SigError(SigProblem.FORM, f".sig line {number}", "the signature is not base64") from None
+        decoded = b""
+    if b64encode(decoded).decode("ascii") != text:  # unused bits of the last digit must be 0: one text per signature
+        raise SigError(SigProblem.FORM, f".sig line {number}", "the signature is not base64")
+    return decoded
 
 
 def _check_signature(sig: DetachedSignature, key: TrustedKey) -> None:
