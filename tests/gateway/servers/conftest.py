@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,11 +11,17 @@ from typing import Any
 
 import pytest
 import structlog
+import uvloop
 
 from gateway import logs
 from gateway.keyring import new_mac_key, new_rsa_key
 
 from .world import Played, make
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops: the product runs on uvloop, whose transports differ in details."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,13 @@ async def line_to(world: Played) -> Line:
     return await Line.open(world.iso_address, secret(world))
 
 
+def server_socket(world: Played) -> socket.socket:
+    """The server's end of its only connection."""
+    (connection,) = world.iso_server.connections
+    found: socket.socket = connection._transport.get_extra_info("socket")  # type: ignore[union-attr]
+    return found
+
+
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until something that another task does has happened; a failure is the test's time limit."""
     while not condition():  # noqa: ASYNC110 - what is waited for has no event
@@ -305,7 +312,10 @@ async def test_a_line_that_waits_for_its_answer_is_not_idle(play: Play) -> None:
 
 async def test_a_peer_that_does_not_read_is_dropped(played: Played) -> None:
     line = await line_to(played)
+    await eventually(lambda: len(played.iso_server.connections) == 1)
+    # Small buffers in the kernel, or it would take megabytes of answers until anybody notices.
     line.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server_socket(played).setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     line.writer.transport.pause_reading()  # type: ignore[attr-defined]
     echo = sealed(asking(played).echo(), secret(played))
 
