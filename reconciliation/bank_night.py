@@ -240,7 +240,7 @@ class BankNight:
 
         async def postings(path: Path) -> str:
             days = await night.store.reconciled_days(self.code)
-            return await extract_earlier_postings(source, day, self.code, traces, days, path)
+            return await extract_earlier_postings(source, day, bank=self.code, traces=traces, days=days, path=path)
 
         receivables_path = await night.once(self.code, f"{folder}/receivables.parquet", receivables)
         postings_path = await night.once(self.code, f"{folder}/earlier_postings.parquet", postings)

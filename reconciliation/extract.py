@@ -103,7 +103,7 @@ async def extract_receivables(
 
 
 async def extract_earlier_postings(
-    source: LedgerSource, clearing_date: date, bank: str, traces: list[Trace], days: list[date], path: Path
+    source: LedgerSource, clearing_date: date, *, bank: str, traces: list[Trace], days: list[date], path: Path
 ) -> str:
     """Payments under these traces of the bank on these earlier, reconciled days; returns the file's digest."""
     arguments = (clearing_date, bank, [day for day, _ in traces], [number for _, number in traces], days)
