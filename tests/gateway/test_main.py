@@ -124,7 +124,7 @@ async def postings(dsn: str, partitions: int) -> list[tuple[str, str, int, str]]
     try:
         found: list[tuple[str, str, int, str]] = []
         for number in range(partitions):
-            table = f"ledger_{number:02d}.published_payment"
+            table = f"ledger_{number:02d}.payment"
             rows = await connection.fetch(f"SELECT bank, kind, amount_fen, trace_id FROM {table} ORDER BY payment_id")
             found += [tuple(row.values()) for row in rows]
         return found
