@@ -80,6 +80,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from gateway.ledger.cutoff import CutOffRefused
     from gateway.ledger.importing import ImportRefused
     from gateway.ledger.migrate import InstallationMismatch
+    from reconciliation.errors import NightError
 
-    refusals = (CutOffRefused, ImportRefused, InstallationMismatch)
+    refusals = (CutOffRefused, ImportRefused, InstallationMismatch, NightError)
     return (ConfigError, KeyringError, PostgresqlError, DatabaseError, *refusals, OSError)

@@ -87,11 +87,13 @@ def open_database(installation: Installation) -> Iterator[DatabaseAccess]:
 def initialise_ledger(
     installation: Installation, access: DatabaseAccess, first_clearing_date: date | None = None
 ) -> None:
-    """Make or upgrade roles, schemas and tables (repeatable); the first day is today for the utility unless given.
+    """Make or upgrade roles, schemas and tables, the night's too (repeatable); the first day is today for the utility
+    unless given.
 
     Raises InstallationMismatch where the database was initialised otherwise.
     """
     from gateway.ledger.migrate import migrate
+    from reconciliation.migrate import migrate as migrate_night
 
     folder, settings = installation.folder, installation.settings.database
     _apart(
@@ -103,6 +105,7 @@ def initialise_ledger(
             night_password=_secret(settings.night_password, folder),
         )
     )
+    _apart(migrate_night(access.admin_dsn))
 
 
 def _access(dsn: str, installation: Installation, admin_dsn: str | None, reference: tuple[str, Path]) -> DatabaseAccess:

@@ -33,7 +33,6 @@ from gateway.database import connect
 from gateway.ledger import cutoff
 from gateway.ledger.importing import import_bills, import_customers
 from protocols.money import Money
-from reconciliation.migrate import migrate as migrate_night
 from reconciliation.nightly import run_night
 from reconciliation.result import NightResult
 from reconciliation.setup import STAGE_WORDS, Stage, Step, setup_from
@@ -113,10 +112,8 @@ class _Demo:
                 progress=lambda done: bars.update(made, completed=done),
             )
             share_payers(self.world, population)
-            database = bars.add_task("建库 ledger", total=2)
+            database = bars.add_task("建库 ledger", total=1)
             initialise_ledger(self.installation, self.access, self.first_day)
-            bars.advance(database)
-            await migrate_night(self.access.admin_dsn)
             bars.advance(database)
             imported = bars.add_task("导入 import", total=population.customer_count + population.bill_count)
             for load, path in ((import_customers, population.customers_file), (import_bills, population.bills_file)):
