@@ -89,16 +89,11 @@ class Installation:
         return self.folder / self.settings.night.inbox / bank
 
     def bank(self, code: str) -> BankProfile:
-        """The bank with this code; raises KeyError."""
-        return next_bank(self.banks, code)
-
-
-def next_bank(banks: tuple[BankProfile, ...], code: str) -> BankProfile:
-    """The bank with this code; raises KeyError with the codes that there are."""
-    for bank in banks:
-        if bank.code == code:
-            return bank
-    raise KeyError(f"no bank has the code {code}; there are: {', '.join(bank.code for bank in banks)}")
+        """The bank with this code; raises KeyError with the codes that there are."""
+        for bank in self.banks:
+            if bank.code == code:
+                return bank
+        raise KeyError(f"no bank has the code {code}; there are: {', '.join(bank.code for bank in self.banks)}")
 
 
 def load(folder: Path) -> Installation:

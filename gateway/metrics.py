@@ -25,7 +25,7 @@ class Metrics:
         )
         self.refusals = Counter(
             "busbar_refusals",
-            "Messages refused before they became operations",
+            "Messages refused or left open",
             ("bank", "wire", "reason"),
             registry=self.registry,
         )

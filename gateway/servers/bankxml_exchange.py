@@ -68,6 +68,15 @@ class _Bank:
     guard: ReplayGuard
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """The bytes of a request, when they came, and under which name they are followed."""
+
+    data: bytes = field(repr=False)
+    at: datetime
+    trace_id: str
+
+
 class BankXmlExchange:
     """Answers requests of every bank on this wire. Raises KeyringError when made if a key is missing."""
 
@@ -119,14 +128,19 @@ class BankXmlExchange:
         if bank is None or not bank.peers.allows(peer_address):
             note = "/Msg/Hdr/Sndr: " + ("no bank of this utility" if bank is None else "not from this address")
             return self._to_stranger(403, Declined(Reason.SIGNATURE_INVALID, note), trace_id, now)
-        structlog.contextvars.bind_contextvars(trace_id=trace_id, bank=bank.profile.code, wire=WIRE)
         self._metrics.requests.labels(bank.profile.code, WIRE).inc()
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id, bank=bank.profile.code, wire=WIRE):
+            return await self._answer_bank(_Arrival(data, now, trace_id), root, claim, bank)
+
+    async def _answer_bank(self, arrival: _Arrival, root: etree._Element, claim: Claim, bank: _Bank) -> Answer:
+        """The answer to a request that names a bank of ours: always signed with the key of its profile."""
         try:
             request = self._verified(root, claim, bank)
         except ProtocolError as error:
-            return self._refuse(bank, channel.refusal_of(error), claim.message_id, trace_id)
-        outcome = await self._outcome(request, bank, Evidence(data, request.header.key_id, WIRE, now, trace_id))
-        return self._reply(request, outcome, bank, trace_id)
+            return self._refuse(bank, channel.refusal_of(error), claim.message_id, arrival.trace_id)
+        evidence = Evidence(arrival.data, request.header.key_id, WIRE, arrival.at, arrival.trace_id)
+        outcome = await self._outcome(request, bank, evidence)
+        return self._reply(request, outcome, bank, arrival.trace_id)
 
     def _verified(self, root: etree._Element, claim: Claim, bank: _Bank) -> BankXmlMessage:
         """The message in the signed part; raises ProtocolError. `root` is used up."""

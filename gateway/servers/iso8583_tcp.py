@@ -195,14 +195,18 @@ class _Connection(asyncio.Protocol):
         for action in actions:
             match action:
                 case Submit():
-                    self._last_frame_at = self._loop.time()
-                    self._server.metrics.requests.labels(self._server.profile.code, WIRE).inc()
+                    self._received()
                     self._start(action)
                 case Reply():
-                    self._last_frame_at = self._loop.time()
+                    self._received()
                     self._send(action)
                 case Close():
                     self.close_when_answered()
+
+    def _received(self) -> None:
+        """A whole frame came, good or bad."""
+        self._last_frame_at = self._loop.time()
+        self._server.metrics.requests.labels(self._server.profile.code, WIRE).inc()
 
     def _start(self, submit: Submit) -> None:
         task = self._loop.create_task(self._answer(submit))
