@@ -40,6 +40,9 @@ _ROLE_ATTEMPTS = 20
 # Roles are cluster wide: another database's migration may be making or changing the same one at this moment.
 _ROLE_EXISTS = ("42710", "23505")
 _ROLE_BUSY = ("XX000", "40001")
+_IS_MIGHTY = (
+    "SELECT rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication FROM pg_roles WHERE rolname = $1"
+)
 
 
 class InstallationMismatch(Exception):  # noqa: N818 - what it is, not that it is an error
@@ -146,8 +149,13 @@ async def _make_role(connection: Connection, name: str, options: str) -> None:
         except DatabaseError as error:
             if error.sqlstate not in _ROLE_EXISTS:
                 raise
-    restricted = "" if name == OWNER else " NOBYPASSRLS NOCREATEDB NOCREATEROLE"
-    await _role_statement(connection, f"ALTER ROLE {name} {options}{restricted}")
+    await _role_statement(connection, f"ALTER ROLE {name} {options}")
+    # Only a superuser may take these away (and a new role has none), so look instead of altering.
+    if await connection.fetch_value(_IS_MIGHTY, name):
+        raise InstallationMismatch(
+            f"the role {name} may do more than it should: run "
+            f"ALTER ROLE {name} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION as a superuser"
+        )
 
 
 async def _role_statement(connection: Connection, statement: str) -> None:
