@@ -11,7 +11,8 @@ TLS ends in front of this server (a balancer with client certificates), which th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ from gateway.servers.bankxml_exchange import BankXmlExchange
 XML_CONTENT_TYPES = frozenset(("application/xml", "text/xml"))
 _UTF_8 = frozenset((None, "utf-8", "utf8"))
 _REPLY_TYPE = "application/xml"
+LAST_BYTES_SECONDS = 1.0  # for answers that are made and not yet sent when the server stops
 
 Ready = Callable[[], Awaitable[str | None]]
 """None where the ledger can be reached, else one line that says what is missing."""
@@ -47,6 +49,10 @@ class HttpServer:
         self._body_seconds = body_seconds
         self._body_limit_bytes = body_limit_bytes
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._in_flight = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
         self._stopping = False
 
     def application(self) -> web.Application:
@@ -61,21 +67,25 @@ class HttpServer:
 
     async def start(self) -> tuple[str, int]:
         """Listen; the address that was really bound. Raises OSError where it is taken."""
-        self._runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            self.application(), access_log=None, handle_signals=False, shutdown_timeout=LAST_BYTES_SECONDS
+        )
         await self._runner.setup()
         host, _, port = self._listen.rpartition(":")
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
-        await site.start()
+        self._site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        await self._site.start()
         bound = self._runner.addresses[0]
         return str(bound[0]), int(bound[1])
 
     async def stop(self, timeout_seconds: float) -> None:
         """Accept no more, let what is in flight answer, close; at most so long."""
         self._stopping = True
-        if self._runner is not None:
-            self._runner._shutdown_timeout = timeout_seconds
+        if self._site is not None and self._runner is not None:
+            await self._site.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_answered.wait(), timeout_seconds)
             await self._runner.cleanup()
-            self._runner = None
+            self._site = self._runner = None
 
     async def _bankxml(self, request: web.Request) -> web.Response:
         if request.content_type not in XML_CONTENT_TYPES or (request.charset or "utf-8").lower() not in _UTF_8:
@@ -87,9 +97,23 @@ class HttpServer:
             return self._refuse(413, f"a message has at most {self._body_limit_bytes} bytes")
         except TimeoutError:
             return self._refuse(408, f"the message did not arrive within {self._body_seconds:g} seconds")
-        answer = await self._exchange.answer(data, request.remote or "")
+        if self._stopping:
+            return web.Response(status=503, text="stopping; send it again elsewhere or later\n")
+        with self._counted():
+            answer = await self._exchange.answer(data, request.remote or "")
         content_type = _REPLY_TYPE if answer.signed else "text/plain"
         return web.Response(status=answer.status, body=answer.body, content_type=content_type, charset="utf-8")
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._in_flight += 1
+        self._all_answered.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._all_answered.set()
 
     def _refuse(self, status: int, what: str) -> web.Response:
         self._exchange.report_unread(Reason.FORMAT_ERROR, f"HTTP {status}: {what}")

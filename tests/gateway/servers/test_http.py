@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientConnectorError, ClientError, ClientSession
 from lxml import etree
 
 from gateway.operations import Payment, StatusEnquiry
@@ -358,6 +358,25 @@ async def test_stopping_lets_answers_out(played: Played, client: ClientSession) 
         await asyncio.sleep(0.005)
     stopping = asyncio.ensure_future(played.http_server.stop(5))
     await asyncio.sleep(0.05)
+    with pytest.raises(ClientConnectorError):
+        await post(played, client, peer(played).request())
     played.ledger.gate.set()
     assert result(await asking) == ("success", "00")
     await stopping
+
+
+async def test_stopping_is_bounded_and_cancels_nothing_in_the_ledger(played: Played, client: ClientSession) -> None:
+    assert result(await ask(played, client, peer(played).request())) == ("success", "00")
+    played.ledger.gate.clear()
+    waiting = asyncio.ensure_future(ask(played, client, peer(played).request("payment.req", "T2")))
+    spare = asyncio.ensure_future(ask(played, client, peer(played).request("payment.req", "T3")))
+    while len(played.ledger.calls) < 3:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    stopping = asyncio.ensure_future(played.http_server.stop(0.2))
+    await stopping
+    for task in (waiting, spare):
+        with pytest.raises(ClientError):
+            await task
+    played.ledger.gate.set()
+    await played.handler.drain(5)
+    assert played.ledger.finished == 3
