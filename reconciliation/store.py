@@ -19,7 +19,8 @@ from datetime import date
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.database import Connection, Row
+from gateway.clock import now as clock_now
+from gateway.database import Connection, Row, connect
 from reconciliation.breaks.kinds import BillState, BreakKind
 from reconciliation.breaks.model import Break, record_from_json
 from reconciliation.errors import NightTaken
@@ -349,3 +350,12 @@ def _stored(row: Row) -> StoredBreak:
         explanation_english=row["explanation_english"],
     )
     return StoredBreak(found, row["state"], row["cause"])
+
+
+async def read_breaks(dsn: str, clearing_date: date | None = None, bank: str | None = None) -> list[StoredBreak]:
+    """Breaks of all states for people and pages, oldest first; `dsn` is the night's login. Writes nothing."""
+    connection = await connect(dsn, application_name="busbar breaks")
+    try:
+        return await NightStore(connection, clock_now).breaks(clearing_date, bank)
+    finally:
+        await connection.close()
