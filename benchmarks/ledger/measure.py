@@ -67,6 +67,17 @@ class _Bills:
         return first
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every step of the benchmark needs."""
+
+    world: World
+    plan: _Plan
+    bills: _Bills
+    effort: Effort
+    watch: Watch
+
+
 def measure(effort: Effort, watch: Watch) -> Result:
     """Raises BenchmarkError where both sides did not do the same work."""
     plan = _Plan(
@@ -78,21 +89,21 @@ def measure(effort: Effort, watch: Watch) -> Result:
     watch.expect(2 * turns(len(CLIENTS), plan.rounds) + 4)
     with provided({LANE: plan.lane, PGBENCH: plan.race}) as world:
         watch.did("bills are there")
-        bills = _Bills()
-        series = race(_contestants(world, plan, bills), plan.rounds, watch)
-        _check_same_work(asyncio.run(written(world.admin_dsn)), plan.race)
-        return _after_the_race(world, plan, bills, series, effort, watch)
+        run = _Run(world, plan, _Bills(), effort, watch)
+        series = race(_contestants(run), plan.rounds, watch)
+        check_same_work(asyncio.run(written(world.admin_dsn)), plan.race)
+        return _after_the_race(run, series)
 
 
-def _contestants(world: World, plan: _Plan, bills: _Bills) -> list[Contestant]:
+def _contestants(run: _Run) -> list[Contestant]:
     """pgbench and the lanes in turn; both pay the bills of the same numbers, each their own."""
-    theirs = _Bills()
+    world, payments, theirs = run.world, run.plan.turn, _Bills()
 
     def pgbench_turn(clients: int) -> Callable[[], Sample]:
-        return lambda: pgbench.pay(world, clients=clients, first=theirs.take(plan.turn), payments=plan.turn)
+        return lambda: pgbench.pay(world, clients=clients, first=theirs.take(payments), payments=payments)
 
     def lane_turn() -> Sample:
-        return lane.pay_all(world, first=bills.take(plan.turn), payments=plan.turn)
+        return lane.pay_all(world, first=run.bills.take(payments), payments=payments)
 
     contestants = []
     for clients in CLIENTS:
@@ -109,20 +120,19 @@ def _lane_name(clients: int) -> str:
     return f"lanes after {clients} clients"
 
 
-def _after_the_race(
-    world: World, plan: _Plan, bills: _Bills, series: dict[str, Series], effort: Effort, watch: Watch
-) -> Result:
+def _after_the_race(run: _Run, series: dict[str, Series]) -> Result:
+    world, plan, bills = run.world, run.plan, run.bills
     lanes = _lanes(series)
     best = max((series[_pgbench_name(clients)] for clients in CLIENTS), key=lambda one: one.per_second.median)
     half = lanes.per_second.median / 2
     latencies = lane.pay_at_rate(
-        world, first=bills.take(plan.half_load), payments=plan.half_load, per_second=half, seed=effort.seed
+        world, first=bills.take(plan.half_load), payments=plan.half_load, per_second=half, seed=run.effort.seed
     )
-    watch.did("half load")
+    run.watch.did("half load")
     alone = lane.pay_one_by_one(world, first=bills.take(plan.alone), payments=plan.alone)
-    watch.did("nobody else")
+    run.watch.did("nobody else")
     seen = observe.observe(world, first=bills.take(plan.turn), payments=plan.turn)
-    watch.did("what limits it")
+    run.watch.did("what limits it")
     return Result(
         "ledger",
         _figures(lanes, best, latencies, alone),
@@ -194,7 +204,7 @@ def _milliseconds(seconds: Any) -> Spread:
     return spread_of(value * 1000 for value in seconds)
 
 
-def _check_same_work(sides: dict[str, list[tuple[Any, ...]]], payments: int) -> None:
+def check_same_work(sides: dict[str, list[tuple[Any, ...]]], payments: int) -> None:
     """Both sides: the same rows and fen in every table and account, and bytes within the tolerance."""
     ours, theirs = sides[LANE], sides[PGBENCH]
     if [row[:3] for row in ours] != [row[:3] for row in theirs]:

@@ -23,6 +23,9 @@ from gateway.ledger.ledger import Ledger
 _LOOK_EVERY_SECONDS = 0.01
 _BUSY = 0.85  # from here on nobody else could make it faster
 _WORKING, _GATEWAY, _LOG = "working", "waiting for the gateway", "waiting for the log"
+_DISK, _LOCK = "waiting for the disk", "waiting for a lock"
+# Where a server process waits, by the kind of its wait event.
+_STATE_OF_KIND = {"": _WORKING, "Client": _GATEWAY, "IO": _DISK}
 _SQL = (
     "SELECT pid, coalesce(wait_event_type, '') AS kind, coalesce(wait_event, '') AS event FROM pg_stat_activity "
     "WHERE application_name LIKE 'busbar lane %'"
@@ -38,7 +41,7 @@ class Observed:
     states: dict[str, float]
 
     def sentence(self) -> str:
-        seen = ", ".join(f"{share:.0%} {state}" for state, share in sorted(self.states.items()))
+        seen = ", ".join(f"{share:.0%} {state}" for state, share in sorted(self.states.items()) if share >= 0.01)
         facts = (
             f"the gateway process uses {self.gateway:.0%} of a processor, each of the {PARTITIONS} lanes' server "
             f"processes {self.backend:.0%} ({seen}); {os.cpu_count()} processors are shared by all"
@@ -93,11 +96,7 @@ async def _watch(connection: Connection, seen: Counter[str]) -> None:
 
 def state_of(kind: str, event: str) -> str:
     """What a server process that shows this wait event is doing."""
-    if not kind:
-        return _WORKING
-    if kind == "Client":
-        return _GATEWAY
-    return _LOG if event.upper().startswith("WAL") else f"waiting: {event}"
+    return _LOG if event.upper().startswith("WAL") else _STATE_OF_KIND.get(kind, _LOCK)
 
 
 def _processor_seconds(pids: list[int]) -> float:
