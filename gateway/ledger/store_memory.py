@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from gateway.database import CheckViolation, ConnectionLost, UniqueViolation
+from gateway.database import CheckViolation, ConnectionLost, DatabaseError, UniqueViolation
 from gateway.ledger.evidence import moves_money
 from gateway.ledger.model import Customer, Entry, OperationRecord, Posting, Receivable, State
 from gateway.ledger.store import CommitResult, Decided, Wanted
@@ -80,6 +80,8 @@ class MemoryDatabase:
             self._changed.notify_all()
 
     async def enter(self, store: MemoryStore) -> None:
+        if store in self._in_transaction:
+            raise DatabaseError("the transaction of before was not ended", sqlstate="25001")
         async with self._changed:
             await self._changed.wait_for(lambda: not self._cutting_off)
             self._in_transaction.add(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from gateway.ledger.store import Decide
 from gateway.ledger.store_memory import MemoryDatabase
 from gateway.operations import OperationKind, Payment, SignOn
 from gateway.outcomes import Approved, Declined, Outcome, Reason, Unknown
+from protocols.money import Money
 
 from .installations import (
     FIRST_DAY,
@@ -41,16 +42,18 @@ from .installations import (
 QUICK = LaneLimits(retry_pause_seconds=0.001, reconnect_first_seconds=0.001, reconnect_most_seconds=0.002)
 STEPS = ["begin", "lock", "load", "write", "commit", "committed"]
 
+Fault = Exception | asyncio.Event | Callable[[], Awaitable[None]] | None
+
 
 class Faults:
     """A hook that counts steps, and fails or waits at chosen ones."""
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
-        self.plan: dict[str, list[Exception | asyncio.Event | None]] = {}
+        self.plan: dict[str, list[Fault]] = {}
 
-    def at(self, step: str, *what: Exception | asyncio.Event | None) -> None:
-        """What happens the next times that `step` is reached; an event is waited for."""
+    def at(self, step: str, *what: Fault) -> None:
+        """What happens the next times that `step` is reached; an event is waited for, a function called."""
         self.plan.setdefault(step, []).extend(what)
 
     async def __call__(self, step: str) -> None:
@@ -60,6 +63,8 @@ class Faults:
         fault = planned.pop(0) if planned else None
         if isinstance(fault, asyncio.Event):
             await fault.wait()
+        elif callable(fault):
+            await fault()
         elif fault is not None:
             raise fault
 
@@ -204,6 +209,37 @@ async def test_operations_of_a_held_customer_keep_their_order() -> None:
             approved(await task)
         kinds = [one.kind for one in bench.database.postings.values()]
         assert kinds == [PostingKind.PAYMENT, PostingKind.REVERSAL, PostingKind.PAYMENT]
+
+
+async def test_nobody_overtakes_an_operation_that_a_batch_had_no_room_for() -> None:
+    async with Bench(limits=replace(QUICK, skipped_in_batch=1, retry_pause_seconds=0.02)) as bench:
+        other = await hold(bench, "C1")
+        pays = [bench.submit(payment(f"T{n}", "C1", 100)) for n in (1, 2)]
+        reached = asyncio.Event()
+
+        async def tell() -> None:
+            reached.set()
+
+        bench.faults.at("lock", None, None, tell)
+        await reached.wait()
+        undo = bench.submit(reversal("U2", "C1", of_trace("T2"), 100))
+        await asyncio.sleep(0)
+        await other.roll_back()
+        for task in (*pays, undo):
+            approved(await task)
+        assert [one.kind.value for one in bench.database.postings.values()] == ["PAYMENT", "PAYMENT", "REVERSAL"]
+
+
+async def test_nobody_overtakes_while_a_culprit_is_looked_for() -> None:
+    """The customer is held when the payment's turn comes, and free again when its reversal's does."""
+    async with Bench(failing_for("T0", break_a_rule)) as bench:
+        other = await hold(bench, "C1")
+        bench.faults.at("lock", None, None, None, other.roll_back)
+        tasks = [bench.submit(one) for one in (payment("T0", "C0"), payment("T1", "C1"))]
+        tasks.append(bench.submit(reversal("U1", "C1", of_trace("T1"))))
+        culprit, pay, undo = await asyncio.gather(*tasks)
+        assert reason(culprit) is Reason.SYSTEM_ERROR
+        assert (approved(pay).amount, approved(undo).amount) == (Money(10_000), Money(10_000))
 
 
 async def test_many_operations_of_held_customers_leave_room() -> None:
