@@ -9,10 +9,10 @@ import pytest
 from reconciliation import migrate
 from reconciliation.errors import NightError
 
-CATALOG = (
-    "SELECT table_name,"
-    " string_agg(column_name || ' ' || data_type || ' ' || is_nullable, ', ' ORDER BY ordinal_position) AS columns FROM information_schema.columns WHERE table_schema = 'reconciliation' GROUP BY table_name ORDER BY 1"
-)
+CATALOG = """
+    SELECT table_name, string_agg(concat_ws(' ', column_name, data_type, is_nullable), ', ' ORDER BY ordinal_position)
+    FROM information_schema.columns WHERE table_schema = 'reconciliation' GROUP BY table_name ORDER BY 1
+"""
 PRIVILEGES = (
     "SELECT table_name, string_agg(DISTINCT privilege_type, ' ' ORDER BY privilege_type) AS privileges"
     " FROM information_schema.role_table_grants WHERE table_schema = 'reconciliation' AND grantee = 'busbar_night'"
