@@ -45,7 +45,9 @@ SELECT line FROM (
     UNION ALL
     SELECT n.nspname, c.relname, 0, '',
         'relation ' || c.relname || ' kind ' || c.relkind::text || ' owner ' || pg_get_userbyid(c.relowner)
-        || coalesce(' grants ' || (SELECT string_agg(g::text, ' ' ORDER BY g::text) FROM unnest(c.relacl) AS g WHERE g::text !~ '^busbar_owner='), '')
+        || coalesce(' grants ' || (
+            SELECT string_agg(g::text, ' ' ORDER BY g::text) FROM unnest(c.relacl) AS g WHERE g::text !~ '^busbar_owner='
+        ), '')
         || coalesce(' with ' || array_to_string(c.reloptions, ' '), '')
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
