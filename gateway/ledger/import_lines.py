@@ -166,10 +166,9 @@ def _fields(line: bytes) -> list[str]:
         text = line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise LineError(f"is not UTF-8 at byte {error.start + 1}") from None
+    if not text:
+        raise LineError("is empty")
     try:
-        rows = list(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True))
     except csv.Error:
         raise LineError("is not CSV: a quote is not closed or stands in the middle of a field") from None
-    if len(rows) != 1:
-        raise LineError("is empty")
-    return rows[0]

@@ -5,8 +5,9 @@ Customers are numbered so that their home is known: `at_home(partition, n)` is t
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -175,6 +176,15 @@ class Installation:
                 """
             )
             assert wrong == []
+
+
+async def eventually(is_so: Callable[[], Awaitable[bool]], within_seconds: int = 20) -> None:
+    """Wait for what happens elsewhere a moment later; fails by TimeoutError."""
+    async with asyncio.timeout(within_seconds):
+        for _ in itertools.count():
+            if await is_so():
+                return
+            await asyncio.sleep(0.02)
 
 
 async def run_batch(

@@ -46,7 +46,9 @@ SELECT line FROM (
     SELECT n.nspname, c.relname, 0, '',
         'relation ' || c.relname || ' kind ' || c.relkind::text || ' owner ' || pg_get_userbyid(c.relowner)
         || coalesce(' grants ' || (
-            SELECT string_agg(g::text, ' ' ORDER BY g::text) FROM unnest(c.relacl) AS g WHERE g::text !~ '^busbar_owner='
+            SELECT string_agg(g::text, ' ' ORDER BY g::text)
+            FROM unnest(c.relacl) AS g
+            WHERE g::text !~ '^busbar_owner='
         ), '')
         || coalesce(' with ' || array_to_string(c.reloptions, ' '), '')
     FROM pg_class AS c
