@@ -97,6 +97,9 @@ class HttpServer:
             return self._refuse(413, f"a message has at most {self._body_limit_bytes} bytes")
         except TimeoutError:
             return self._refuse(408, f"the message did not arrive within {self._body_seconds:g} seconds")
+        except (ConnectionError, web.RequestPayloadError):
+            # Whoever hung up reads no answer; the line in the log is for the bank's next call.
+            return self._refuse(400, "the message was cut off in the middle")
         if self._stopping:
             return web.Response(status=503, text="stopping; send it again elsewhere or later\n")
         with self._counted():
