@@ -52,7 +52,7 @@ class MemoryDatabase:
         self.generation = 0
         self._locked_by: dict[str, MemoryStore] = {}
         self._in_transaction: set[MemoryStore] = set()
-        self._changed = asyncio.Condition()
+        self._waiting: list[asyncio.Future[None]] = []  # for a transaction to end, or for a cut-off
         self._cutting_off = False
         self._next_id = 1
 
@@ -66,30 +66,51 @@ class MemoryDatabase:
         self._locked_by.clear()
         self._in_transaction.clear()
         self._cutting_off = False
-        self._changed = asyncio.Condition()  # the old one belongs to the abandoned loop
+        self._wake()
 
     async def open_clearing_day(self, clearing_date: date) -> None:
-        """The cut-off: waits for the batches in flight, keeps new ones waiting meanwhile."""
+        """The cut-off: waits for the batches in flight, keeps new ones waiting meanwhile.
+
+        Cancelling it, or a crash (ConnectionLost), leaves the day as it was and lets the batches go on.
+        """
         if clearing_date <= self.clearing_days[-1]:
             raise ValueError("a clearing day can only move forwards")
-        async with self._changed:
-            self._cutting_off = True
-            await self._changed.wait_for(lambda: not self._in_transaction)
+        generation = self.generation
+        self._cutting_off = True
+        try:
+            while self._in_transaction:
+                await self._change()
+                if generation != self.generation:
+                    raise ConnectionLost("connection to the database lost: fenced")
             self.clearing_days.append(clearing_date)
-            self._cutting_off = False
-            self._changed.notify_all()
+        finally:
+            if generation == self.generation:
+                self._cutting_off = False
+                self._wake()
 
     async def enter(self, store: MemoryStore) -> None:
         if store in self._in_transaction:
             raise DatabaseError("the transaction of before was not ended", sqlstate="25001")
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._cutting_off)
-            self._in_transaction.add(store)
+        while self._cutting_off:
+            await self._change()
+            store.check_connected()
+        self._in_transaction.add(store)
 
     async def leave(self, store: MemoryStore) -> None:
-        async with self._changed:
-            self.release(store)
-            self._changed.notify_all()
+        self.release(store)
+        self._wake()
+
+    async def _change(self) -> None:
+        """Wait until something has changed; the caller looks again. No lock that an abandoned waiter could keep."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done() and not future.get_loop().is_closed():
+                future.set_result(None)
 
     def release(self, store: MemoryStore) -> None:
         self._in_transaction.discard(store)
@@ -197,6 +218,10 @@ class MemoryStore:
 
     async def _step(self, name: str) -> None:
         await self._database.hook(name)
+        self.check_connected()
+
+    def check_connected(self) -> None:
+        """Raises ConnectionLost where the session was ended: closed, or fenced by a crash."""
         if self._closed or self._generation != self._database.generation:
             raise ConnectionLost("connection to the database lost: fenced")
 
