@@ -20,6 +20,7 @@ from protocols.iso8583 import mac_field
 from protocols.iso8583.codec import Message, encode
 from protocols.iso8583.dialects import guangzhou_messages as bank
 from protocols.iso8583.dialects.guangzhou import GUANGZHOU
+from protocols.iso8583.dialects.guangzhou_codes import CodeClass, class_of_code
 from protocols.iso8583.dialects.guangzhou_layouts import Collection
 from protocols.iso8583.framing import encode_frame
 from protocols.money import Money
@@ -94,21 +95,21 @@ class Row:
 
 
 ROWS = [
-    Row("frame too long", lambda good: b"9999" + good.frame[4:], "01", "FORMAT_ERROR", line_stays=False),
-    Row("frame one byte too long", lambda good: b"1025" + b"0" * 1025, None, "FORMAT_ERROR", line_stays=False),
-    Row("frame too short", lambda good: b"0017" + good.frame[4:21], "01", "FORMAT_ERROR", line_stays=False),
-    Row("length zero", lambda good: b"0000" + good.frame, None, "FORMAT_ERROR", line_stays=False),
-    Row("not ISO 8583: HTTP", lambda _: b"GET / HTTP/1.1\r\n\r\n", None, "FORMAT_ERROR", line_stays=False),
-    Row("not ISO 8583: XML in a frame", lambda _: encode_frame(b"<Msg>" + b" " * 40 + b"</Msg>"), None, "FORMAT_ERROR"),
-    Row("cut inside a whole frame", _cut_inside, "01", "FORMAT_ERROR"),
+    Row("frame too long", lambda good: b"9999" + good.frame[4:], "30", "UNREADABLE", line_stays=False),
+    Row("frame one byte too long", lambda good: b"1025" + b"0" * 1025, None, "UNREADABLE", line_stays=False),
+    Row("frame too short", lambda good: b"0017" + good.frame[4:21], "30", "UNREADABLE", line_stays=False),
+    Row("length zero", lambda good: b"0000" + good.frame, None, "UNREADABLE", line_stays=False),
+    Row("not ISO 8583: HTTP", lambda _: b"GET / HTTP/1.1\r\n\r\n", None, "UNREADABLE", line_stays=False),
+    Row("not ISO 8583: XML in a frame", lambda _: encode_frame(b"<Msg>" + b" " * 40 + b"</Msg>"), None, "UNREADABLE"),
+    Row("cut inside a whole frame", _cut_inside, "30", "UNREADABLE"),
     Row("a field too many", lambda good: good.changed(f70="001"), "01", "FORMAT_ERROR"),
     Row("a field missing", lambda good: good.without(49), "01", "FORMAT_ERROR"),
-    Row("not a digit in a number", lambda good: good.patched("190000", "19000C"), "01", "FORMAT_ERROR"),
-    Row("broken GBK", lambda good: good.patched("20" * 25, "20" * 23 + "FFFF"), "01", "FORMAT_ERROR"),
+    Row("not a digit in a number", lambda good: good.patched("190000", "19000C"), "30", "UNREADABLE"),
+    Row("broken GBK", lambda good: good.patched("20" * 25, "20" * 23 + "FFFF"), "30", "UNREADABLE"),
     Row("amount zero", lambda good: good.changed(f4="0" * 12), "13", "AMOUNT_INVALID"),
     # A sign, and a third decimal, have no place in twelve digits of fen: only bytes that are no digits can mean them.
-    Row("amount negative", lambda good: good.patched(_amount(good), "D" + _amount(good)[1:]), "01", "FORMAT_ERROR"),
-    Row("three decimals", lambda good: good.patched(_amount(good), _amount(good)[1:] + "E"), "01", "FORMAT_ERROR"),
+    Row("amount negative", lambda good: good.patched(_amount(good), "D" + _amount(good)[1:]), "30", "UNREADABLE"),
+    Row("three decimals", lambda good: good.patched(_amount(good), _amount(good)[1:] + "E"), "30", "UNREADABLE"),
     Row("a fee", lambda good: good.changed(f28="000000000100"), "13", "AMOUNT_INVALID"),
     Row("another currency", lambda good: good.changed(f49="840"), "13", "AMOUNT_INVALID"),
     Row(
@@ -189,6 +190,19 @@ async def test_refused_told_once_and_nothing_changes(house: House, row: Row) -> 
     assert len(house.lines(logged)) == 1
 
 
+@pytest.mark.parametrize("damage", [with_wrong_mac, lambda frame: encode_frame(frame[4:][:60])], ids=["MAC", "cut"])
+async def test_a_damaged_copy_of_a_booked_payment_says_nothing_of_it(
+    house: House, damage: Callable[[bytes], bytes]
+) -> None:
+    """Anybody can make one; our sealed answer to it must not move the bank to give the money back."""
+    good = good_payment(house, house.payer())
+    line = await signed_on(house)
+    row = await accepted(house, line, good)
+    reply = await line.ask(damage(good.frame))
+    assert class_of_code(reply.require(39)) is CodeClass.UNKNOWN_OUTCOME
+    assert await house.payments(good.message.require(11)) == [row]
+
+
 async def test_cut_in_the_middle(house: House) -> None:
     """Half a frame and then nothing more: there is nobody to answer, and half a payment is none."""
     good = good_payment(house, house.payer())
@@ -199,7 +213,7 @@ async def test_cut_in_the_middle(house: House) -> None:
     assert await line.is_closed()
     refused = (await house.lines_of(1, logged))[0]
     assert "the stream ended after" in refused["note"]
-    told_once(house, logged, "FORMAT_ERROR")
+    told_once(house, logged, "UNREADABLE")
     assert await house.rows() == before
     await accepted(house, await Line.open(house.iso_address(), house.mac_key()), good)
 
