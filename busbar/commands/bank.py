@@ -54,3 +54,16 @@ def file(setup_file: Path, clearing_date: datetime, folder: Path, plant: bool, n
     except (BankSetupError, OSError) as error:
         raise click.ClickException(f"{error}") from None
     click.echo(json.dumps(planted, ensure_ascii=False, sort_keys=True))
+
+
+@command.command()
+@click.option("--setup", "setup_file", type=click.Path(path_type=Path, exists=True), required=True, help="TOML file")
+def acknowledged(setup_file: Path) -> None:
+    """Print the acknowledgement log 确认日志 of all days from the bank's own book, for `busbar db audit`."""
+    from busbar.bank.acknowledged import acknowledgement_lines
+
+    try:
+        for line in acknowledgement_lines(load_setup(setup_file)):
+            click.echo(line)
+    except (BankSetupError, OSError) as error:
+        raise click.ClickException(f"{error}") from None

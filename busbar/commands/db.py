@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from busbar.audit.command import command as audit
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -33,6 +35,9 @@ _INSTALLATION = click.option(
 @click.group(name="db")
 def command() -> None:
     """The ledger's database 账务数据库."""
+
+
+command.add_command(audit)
 
 
 @command.command()
