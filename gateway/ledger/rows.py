@@ -26,6 +26,7 @@ from gateway.ledger.store import Decided, key_order
 from gateway.operations import Channel, OperationKey, OperationKind, SettleMethod
 
 Columns = list[list[Any]]
+OutcomeTexts = dict[int, str]  # by identity: the outcomes live as long as the batch
 _OPERATION_KIND = {
     PostingKind.PAYMENT: OperationKind.PAYMENT,
     PostingKind.SAME_DAY_CANCEL: OperationKind.SAME_DAY_CANCEL,
@@ -126,15 +127,22 @@ def key_columns(keys: Iterable[OperationKey]) -> Columns:
     return _transposed([(key.bank, key.kind.value, key.trace_date, key.trace_no) for key in keys], 4)
 
 
-def operation_columns(decided: Iterable[Decided]) -> Columns:
+def outcome_texts(decided: Iterable[Decided]) -> OutcomeTexts:
+    """The text of every outcome of a batch, made once: a record and its evidence tell the same one."""
+    kept = {id(record.outcome): record.outcome for one in decided for record in one.effects.records}
+    kept.update((id(one.outcome), one.outcome) for one in decided if proof.moves_money(one.operation))
+    return {number: outcome_to_json(outcome) for number, outcome in kept.items()}
+
+
+def operation_columns(decided: Iterable[Decided], texts: OutcomeTexts) -> Columns:
     rows = sorted(
         ((record, one.trace_id) for one in decided for record in one.effects.records),
         key=lambda pair: key_order(pair[0].key),
     )
-    return _transposed([_operation_row(record, trace_id) for record, trace_id in rows], 14)
+    return _transposed([_operation_row(record, texts[id(record.outcome)], trace_id) for record, trace_id in rows], 14)
 
 
-def _operation_row(record: OperationRecord, trace_id: str) -> tuple[Any, ...]:
+def _operation_row(record: OperationRecord, text: str, trace_id: str) -> tuple[Any, ...]:
     key, by = record.key, record.fenced_by
     fenced_by = (None, None, None, None) if by is None else (by.bank, by.kind.value, by.trace_date, by.trace_no)
     return (
@@ -144,7 +152,7 @@ def _operation_row(record: OperationRecord, trace_id: str) -> tuple[Any, ...]:
         key.trace_no,
         record.customer_no,
         record.digest,
-        outcome_to_json(record.outcome),
+        text,
         record.payment_id,
         record.fence,
         *fenced_by,
@@ -208,7 +216,7 @@ def entry_columns(decided: Iterable[Decided]) -> Columns:
     return _transposed(rows, 11)
 
 
-def evidence_columns(decided: Iterable[Decided]) -> Columns:
+def evidence_columns(decided: Iterable[Decided], texts: OutcomeTexts) -> Columns:
     rows = []
     for one in decided:
         evidence, key = one.evidence, one.operation.key
@@ -224,7 +232,7 @@ def evidence_columns(decided: Iterable[Decided]) -> Columns:
                 evidence.key_id,
                 evidence.wire,
                 evidence.received_at,
-                outcome_to_json(one.outcome),
+                texts[id(one.outcome)],
                 proof.pack(evidence.request),
             )
         )

@@ -84,12 +84,13 @@ class PostgresStore:
 
     async def write(self, decided: Sequence[Decided], state: State, recorded_at: datetime) -> None:
         day = state.clearing_date
+        texts = rows.outcome_texts(decided)
         postings = [one.effects.posting for one in decided if one.effects.posting is not None]
         self._used_ids = {posting.payment_id for posting in postings}
-        await self._insert("insert_operation", rows.operation_columns(decided), day, recorded_at)
+        await self._insert("insert_operation", rows.operation_columns(decided, texts), day, recorded_at)
         await self._insert("insert_payment", rows.payment_columns(postings), self._currency, recorded_at)
         await self._insert("insert_entry", rows.entry_columns(decided), self._currency)
-        await self._insert("insert_evidence", rows.evidence_columns(decided), day, recorded_at)
+        await self._insert("insert_evidence", rows.evidence_columns(decided, texts), day, recorded_at)
         await self._insert("insert_sign_event", rows.sign_event_columns(decided), day, recorded_at)
         await self._update_running_sums(decided)
 
