@@ -17,7 +17,7 @@ from gateway.ledger.partitions import DIRECTORY_CHANNEL, Directory, load_directo
 log = structlog.get_logger(__name__)
 
 # How soon a silent loss of the connection is noticed, and how long to wait before another try.
-_LOOK_EVERY_SECONDS = 5.0
+_LOOK_EVERY_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 
 
