@@ -108,6 +108,8 @@ def machine() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
         "optimised": sys.flags.optimize,
+        # Of the last minutes: far above what we use ourselves means that somebody else was busy too.
+        "load_average": list(os.getloadavg()),
     }
 
 
