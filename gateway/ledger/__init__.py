@@ -1,1 +1,1 @@
-"""The billing ledger: a pure core (`decide`) in an imperative shell (`ledger`, `lane`, stores). Read README.md first."""
+"""The billing ledger: a pure core (`decide`) in an imperative shell (`ledger`, `lane`, stores). README.md first."""
