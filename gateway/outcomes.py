@@ -4,6 +4,9 @@ Strategy: three results. `Approved` is booked and committed; `Declined` is not b
 what the bank does next; `Unknown` means that nobody may assume either. Reasons are one literal table, ordered by
 precedence: where several apply, the first one is answered. Channels map every reason to a code of their protocol; a
 reason's class goes with it, and no code may belong to two classes.
+
+What is answered before a message was authenticated is always `Unknown`: anybody on the line can send a damaged copy of
+a booked payment, and our sealed answer to the copy must not make the bank give that payment's money back.
 """
 
 from __future__ import annotations
@@ -27,8 +30,11 @@ class OutcomeClass(StrEnum):
 class Reason(Enum):
     """Why not, in order of precedence: (class, English, Chinese)."""
 
+    # Unknown, not refused: a message that was not authenticated may be a damaged copy of one that was booked.
+    UNREADABLE = (OutcomeClass.UNKNOWN_OUTCOME, "message could not be read, so it could not be trusted", "报文无法解析")
+    SIGNATURE_INVALID = (OutcomeClass.UNKNOWN_OUTCOME, "MAC or signature is wrong", "签名或MAC校验失败")
+    # Final, so it is given to authenticated messages alone, and so is everything below it.
     FORMAT_ERROR = (OutcomeClass.FINAL_REFUSAL, "message format error", "报文格式错")
-    SIGNATURE_INVALID = (OutcomeClass.FINAL_REFUSAL, "MAC or signature is wrong", "签名或MAC校验失败")
     # Unknown, not refused: a network that delivers a message twice has one copy booked and the other answered so.
     REPLAYED = (OutcomeClass.UNKNOWN_OUTCOME, "message seen before or outside the time window", "重放报文")
     BAD_OPERATION = (OutcomeClass.FINAL_REFUSAL, "operation not offered to this bank", "交易码错误")
@@ -186,10 +192,11 @@ class Unknown:
             raise ValueError(f"{self.reason.name} is known: answer Declined")
 
 
-Outcome = Approved | Declined | Unknown
+NotDone = Declined | Unknown
+Outcome = Approved | NotDone
 
 
-def not_done(reason: Reason, note: str = "") -> Declined | Unknown:
+def not_done(reason: Reason, note: str = "") -> NotDone:
     """The answer for `reason`: Unknown where its class is, else Declined."""
     return (Unknown if reason.outcome_class is OutcomeClass.UNKNOWN_OUTCOME else Declined)(reason, note)
 

@@ -209,13 +209,16 @@ async def unknown_customer(teller: Teller) -> None:
 
 
 async def forged(teller: Teller) -> None:
-    """A signature or MAC by another key: refused, and the trace number stays free for the real message."""
+    """A signature or MAC by another key: not trusted, so that its refusal is no word about the trace.
+
+    The trace number stays free: the real message is sent, and its answer decides what becomes of the bank's entry.
+    """
     payable = await _payable(teller)
     if payable is None:
         return
     order = teller.order(payable[0], payable[1].owed_fen)
     entry_id, answer = await teller.pay(order, Damage.WRONG_KEY)
-    teller.expect("forged", answer, Meaning.REFUSED)
+    teller.expect("forged", answer, Meaning.UNKNOWN)
     real = teller.note("PAYMENT", await teller.wire.pay(order))
     teller.expect("the real message after a forged one", real, Meaning.OK, Meaning.REFUSED)
     teller.settle(entry_id, real)

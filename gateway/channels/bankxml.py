@@ -1,9 +1,8 @@
 """The XML profile: message to operation, outcome to message. Pure: no clock, no key, no socket.
 
-Strategy: the server parses, verifies and stamps; this file translates. A request becomes an operation or a refusal
-(`Declined`), never an exception: what is malformed was refused by `protocols.bankxml` before, and `refusal_of` turns
-that error into a refusal too. The reply repeats the trace and the customer number, so that a bank can find its entry
-without our message ids. Codes are one literal table, `CODES`; a code's class is its reason's class.
+Strategy: the server parses, verifies and stamps; this file translates. A request becomes an operation or is not done,
+never an exception (`refusal_of` sees to errors of `protocols.bankxml`). The reply repeats trace and customer number,
+so that a bank finds its entry without our message ids. `CODES` is one table; a code's class is its reason's class.
 
 - Trace date and number in the body are the key of the operation. A retry has a new MsgId, Nonce and SndTm in its
   header and the same body; none of the header's three reaches the operation.
@@ -41,6 +40,7 @@ from gateway.outcomes import (
     BillsFound,
     Declined,
     Detail,
+    NotDone,
     Outcome,
     OutcomeClass,
     PaymentStatus,
@@ -50,6 +50,7 @@ from gateway.outcomes import (
     Undo,
     Unknown,
     class_of,
+    not_done,
 )
 from protocols.bankxml import messages as wire_messages
 from protocols.bankxml.codec import MessageTypeError
@@ -64,8 +65,9 @@ SUCCESS_CODE = "00"
 # Our own are 200 to 229 for final refusals, 230 to 249 for "later", 250 to 269 for "unknown".
 CODES = MappingProxyType(
     {
+        Reason.UNREADABLE: "254",
+        Reason.SIGNATURE_INVALID: "253",
         Reason.FORMAT_ERROR: "0a",
-        Reason.SIGNATURE_INVALID: "201",
         Reason.REPLAYED: "252",
         Reason.BAD_OPERATION: "13",
         Reason.DATE_INVALID: "203",
@@ -121,17 +123,17 @@ def code_of(outcome: Outcome) -> str:
     return SUCCESS_CODE if isinstance(outcome, Approved) else CODES[outcome.reason]
 
 
-def refusal_of(error: ProtocolError) -> Declined:
-    """What a malformed or badly signed request is answered with; the note says where."""
+def refusal_of(error: ProtocolError) -> NotDone:
+    """What a request is answered with that is badly signed, or malformed though signed well; the note says where."""
     reason = next(reason for kind, reason in _REASON_OF_ERROR if isinstance(error, kind))
-    return Declined(reason, str(error))
+    return not_done(reason, str(error))
 
 
 # --- request to operation ---------------------------------------------------------------------------------------
 
 
-def to_operation(message: BankXmlMessage, profile: BankProfile, received_at: datetime) -> CustomerOperation | Declined:
-    """The operation that a verified request asks for, or why it is refused; `received_at` is aware.
+def to_operation(message: BankXmlMessage, profile: BankProfile, received_at: datetime) -> CustomerOperation | NotDone:
+    """The operation that a verified request asks for, or why it is not done; `received_at` is aware.
 
     Raises ValueError if the profile is not of this protocol (a mistake of ours).
     """
@@ -159,11 +161,11 @@ def _wire(profile: BankProfile) -> BankXmlWire:
     return profile.wire
 
 
-def _check_header(header: Header, wire: BankXmlWire) -> Declined | None:
+def _check_header(header: Header, wire: BankXmlWire) -> NotDone | None:
     if header.sender != wire.sender:
-        return Declined(Reason.SIGNATURE_INVALID, "/Msg/Hdr/Sndr: not the bank whose key signed the message")
+        return Unknown(Reason.SIGNATURE_INVALID, "/Msg/Hdr/Sndr: not the bank whose key signed the message")
     if header.key_id not in wire.verify_keys:
-        return Declined(Reason.SIGNATURE_INVALID, "/Msg/Hdr/KeyId: no key of this bank")
+        return Unknown(Reason.SIGNATURE_INVALID, "/Msg/Hdr/KeyId: no key of this bank")
     if header.receiver != wire.receiver:
         return Declined(Reason.FORMAT_ERROR, "/Msg/Hdr/Rcvr: the message is not for this utility")
     return None

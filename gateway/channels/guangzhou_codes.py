@@ -16,8 +16,9 @@ from protocols.iso8583.dialects.guangzhou_codes import UNDO_REFUSED
 SUCCESS = "00"
 CODE_OF: Mapping[Reason, str] = MappingProxyType(
     {
-        Reason.FORMAT_ERROR: "01",
+        Reason.UNREADABLE: "30",
         Reason.SIGNATURE_INVALID: "05",
+        Reason.FORMAT_ERROR: "01",
         Reason.REPLAYED: "U0",
         Reason.BAD_OPERATION: "12",
         Reason.DATE_INVALID: "07",

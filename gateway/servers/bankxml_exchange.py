@@ -13,6 +13,10 @@ signed is used. The order of the checks, each with its refusal:
 Every answer to a known sender is signed with the key of its profile, refusals included. To a sender that we can't tell
 the installation's own key answers if there is one; else there is one plain line, with status 400 or 403 in both cases.
 
+What the first three checks refuse was not authenticated; it may be a copy, damaged on purpose, of a message that was
+booked. So its refusal leaves the outcome unknown (an `Unknown`, which can't hold a final reason): nobody can hand it to
+the bank as our word about a payment.
+
 RSA-2048 takes about 0.3 ms to sign and 0.03 ms to verify; that stays on the loop, because a thread costs as much.
 """
 
@@ -35,7 +39,7 @@ from gateway.channels.replay_guard import ReplayGuard
 from gateway.keyring import Keyring
 from gateway.metrics import Metrics
 from gateway.operations import Evidence
-from gateway.outcomes import Declined, Outcome, Reason, Unknown, not_done
+from gateway.outcomes import NotDone, Outcome, Reason, Unknown, not_done
 from gateway.servers.exchange import Handle, Refusal, new_trace_id, refusal_of, report_refusal
 from protocols.bankxml import codec
 from protocols.bankxml.codec import Claim
@@ -120,14 +124,14 @@ class BankXmlExchange:
         try:
             root = parse_xml(data, max_bytes=self._body_limit_bytes)
         except ProtocolError as error:
-            return self._to_stranger(400, channel.refusal_of(error), trace_id, now)
+            return self._to_stranger(400, Unknown(Reason.UNREADABLE, str(error)), trace_id, now)
         claim = codec.read_claim(root)
         if claim.sender is None:
-            return self._to_stranger(400, Declined(Reason.FORMAT_ERROR, "/Msg/Hdr/Sndr: no sender"), trace_id, now)
+            return self._to_stranger(400, Unknown(Reason.UNREADABLE, "/Msg/Hdr/Sndr: no sender"), trace_id, now)
         bank = self._banks.get(claim.sender)
         if bank is None or not bank.peers.allows(peer_address):
             note = "/Msg/Hdr/Sndr: " + ("no bank of this utility" if bank is None else "not from this address")
-            return self._to_stranger(403, Declined(Reason.SIGNATURE_INVALID, note), trace_id, now)
+            return self._to_stranger(403, Unknown(Reason.SIGNATURE_INVALID, note), trace_id, now)
         self._metrics.requests.labels(bank.profile.code, WIRE).inc()
         with structlog.contextvars.bound_contextvars(trace_id=trace_id, bank=bank.profile.code, wire=WIRE):
             return await self._answer_bank(_Arrival(data, now, trace_id), root, claim, bank)
@@ -143,7 +147,10 @@ class BankXmlExchange:
         return self._reply(request, outcome, bank, arrival.trace_id)
 
     def _verified(self, root: etree._Element, claim: Claim, bank: _Bank) -> BankXmlMessage:
-        """The message in the signed part; raises ProtocolError. `root` is used up."""
+        """The message in the signed part; raises SignatureError before it is verified, any ProtocolError after.
+
+        `root` is used up.
+        """
         if claim.key_id is None or claim.key_id not in bank.wire.verify_keys:
             raise SignatureError("/Msg/Hdr/KeyId", "no key of this bank")
         signed = xmldsig.verify(root, self._keyring.verifying_key(claim.key_id))
@@ -165,7 +172,7 @@ class BankXmlExchange:
         if reason is not None:
             return not_done(reason, "/Msg/Hdr/Nonce or SndTm")
         operation = channel.to_operation(request, bank.profile, evidence.received_at)
-        if isinstance(operation, Declined):
+        if isinstance(operation, NotDone):
             return operation
         return await self._handle(operation, evidence, bank.profile)
 
@@ -180,12 +187,12 @@ class BankXmlExchange:
             reply = codec.build(channel.to_message(request, unknown, bank.profile, self._stamp()))
         return Answer(200, xmldsig.sign(reply, bank.sign_key))
 
-    def _refuse(self, bank: _Bank, outcome: Declined, message_id: str | None, trace_id: str) -> Answer:
+    def _refuse(self, bank: _Bank, outcome: NotDone, message_id: str | None, trace_id: str) -> Answer:
         self._report(outcome, trace_id, bank.profile.code, None)
         message = channel.refusal(outcome, bank.profile, message_id, self._stamp())
         return Answer(200, xmldsig.sign(codec.build(message), bank.sign_key))
 
-    def _to_stranger(self, status: int, outcome: Declined, trace_id: str, now: datetime) -> Answer:
+    def _to_stranger(self, status: int, outcome: Unknown, trace_id: str, now: datetime) -> Answer:
         """A refusal to somebody we can't tell: never more than that, and what was claimed is not repeated."""
         self._report(outcome, trace_id, "", None)
         if self._stranger_key is None:

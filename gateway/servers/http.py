@@ -119,7 +119,7 @@ class HttpServer:
                 self._all_answered.set()
 
     def _refuse(self, status: int, what: str) -> web.Response:
-        self._exchange.report_unread(Reason.FORMAT_ERROR, f"HTTP {status}: {what}")
+        self._exchange.report_unread(Reason.UNREADABLE, f"HTTP {status}: {what}")
         return web.Response(status=status, text=what + "\n")
 
     async def _healthz(self, _request: web.Request) -> web.Response:

@@ -11,7 +11,9 @@ order, each goes to its own request. The caller owns sockets, tasks and time. Th
    the key can sign on, and only this connection is stopped, so that a stranger can't lock the bank out.
 4. Content, by the channel. Reversals and line tests are accepted in any session state.
 
-Every reply carries a MAC, refusals included.
+Every reply carries a MAC, refusals included. What the first three checks refuse was not authenticated; it may be a
+copy, damaged on purpose, of a message that was booked. So its refusal leaves the outcome unknown: it is sealed and
+returns the trace, and whoever keeps it must not be able to hand it to the bank as our word about that trace.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from gateway.channels.guangzhou_codes import CODE_OF
 from gateway.channels.iso8583_guangzhou import mac_is_required, to_message, to_operation
 from gateway.keyring import MacKey
 from gateway.operations import Echo, Evidence, Operation, Reversal, SignOn
-from gateway.outcomes import Approved, Declined, Outcome, Reason, Unknown
+from gateway.outcomes import Approved, Declined, NotDone, Outcome, Reason, Unknown
 from gateway.servers.exchange import Refusal, refusal_of
 from protocols.errors import FramingError, ProtocolError, SignatureError
 from protocols.iso8583 import mac_field
@@ -152,7 +154,7 @@ class Iso8583Session:
             self._check_mac(data, message)
         except SignatureError as wrong:
             self._mac_failures += 1
-            return self._refuse(message, Declined(Reason.SIGNATURE_INVALID, str(wrong)), trace_id, now)
+            return self._refuse(message, Unknown(Reason.SIGNATURE_INVALID, str(wrong)), trace_id, now)
         operation = to_operation(message, self._profile, now)
         if isinstance(operation, Declined):
             return self._refuse(message, operation, trace_id, now)
@@ -168,28 +170,28 @@ class Iso8583Session:
         if mac_is_required(message, self._profile) or message.get(GUANGZHOU.mac_field or 0) is not None:
             mac_field.check(data, message, GUANGZHOU, self._algorithm, self._key.secret)
 
-    def _refuse(self, message: Message, outcome: Declined, trace_id: str, now: datetime) -> Reply:
+    def _refuse(self, message: Message, outcome: NotDone, trace_id: str, now: datetime) -> Reply:
         refusal = Refusal(outcome.reason, outcome.note, trace_id, message.get(_TRACE_FIELD))
         return Reply(self._sealed_reply(message, outcome, now), refusal)
 
     def _undecodable(self, data: bytes, error: ProtocolError | None, message: Message | None, trace_id: str) -> Reply:
         note = "" if error is None else str(error)
         trace_no = None if message is None else message.get(_TRACE_FIELD)
-        return Reply(self._sealed_refusal(data), Refusal(Reason.FORMAT_ERROR, note, trace_id, trace_no))
+        return Reply(self._sealed_refusal(data), Refusal(Reason.UNREADABLE, note, trace_id, trace_no))
 
     def _framing_lost(self, error: FramingError) -> list[Action]:
         self._closed = True
-        refusal = Refusal(Reason.FORMAT_ERROR, str(error), self._new_trace_id())
+        refusal = Refusal(Reason.UNREADABLE, str(error), self._new_trace_id())
         body = bytes(self._unframed[self._framing.header_bytes :][: self._framing.maximum_bytes])
         self._unframed.clear()
         return [Reply(self._sealed_refusal(body), refusal), Close("framing is lost")]
 
     def _unanswerable(self, error: FramingError) -> Reply:
-        return Reply(None, Refusal(Reason.FORMAT_ERROR, str(error), self._new_trace_id()))
+        return Reply(None, Refusal(Reason.UNREADABLE, str(error), self._new_trace_id()))
 
     def _sealed_refusal(self, data: bytes) -> bytes | None:
         """A refusal to bytes that are no message; None where not even its type can be told."""
-        message = refusal_for(data, CODE_OF[Reason.FORMAT_ERROR])
+        message = refusal_for(data, CODE_OF[Reason.UNREADABLE])
         return None if message is None else self._seal(message)
 
     def _sealed_reply(self, request: Message, outcome: Outcome, now: datetime) -> bytes | None:
@@ -201,7 +203,7 @@ class Iso8583Session:
         try:
             return self._seal(to_message(request, outcome, self._profile, now))
         except (ProtocolError, TypeError, ValueError) as error:
-            if isinstance(outcome, Declined | Unknown):
+            if isinstance(outcome, NotDone):
                 return None
             _log.error("reply_not_written", wire=WIRE, bank=self._profile.code, exc_info=error)
             return self._seal(to_message(request, Unknown(Reason.TIMEOUT), self._profile, now))

@@ -1,9 +1,12 @@
 """Guangzhou dialect: the response codes of the utility's replies, with what each means for the bank's own entry.
 
 Strategy: two literal tables. `CODES` has every field 39 that we send; a code has one class, so that a bank can act on
-the class alone and no refusal can be read as success. Codes from 00 to 10, and 80, are the dialect's; 12, 13, 25, 64,
-68, 94, 96, B1 and C3 are the usual ISO and UnionPay ones where the dialect has none; U0 to UB are ours. `DETAILS` has
-field 60 of a 0410. A code that is not in the table leaves the outcome unknown: never success, never a refusal.
+the class alone and no refusal can be read as success. Codes from 00 to 10, and 80, are the dialect's; 12, 13, 25, 30,
+64, 68, 94, 96, B1 and C3 are the usual ISO and UnionPay ones where the dialect has none; U0 to UB are ours. `DETAILS`
+has field 60 of a 0410. A code that is not in the table leaves the outcome unknown: never success, never a refusal.
+
+05 and 30 are given before a message is known to be the bank's, so that they are no word about its trace: anybody can
+send a damaged copy of a message that was booked.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ CODES: Mapping[str, ResponseCode] = MappingProxyType(
     {
         "00": ResponseCode(_OK, "done", "成功"),
         "01": ResponseCode(_NO, "invalid message: a field is missing, not used, or malformed", "报文无效或格式错"),
-        "05": ResponseCode(_NO, "MAC is missing or wrong", "MAC校验错"),
+        "05": ResponseCode(_UNKNOWN, "MAC is missing or wrong: the message was not trusted", "MAC校验错"),
         "06": ResponseCode(_UNKNOWN, "no answer in time inside the utility", "超时"),
         "07": ResponseCode(_NO, "date or time does not exist or is too far off", "日期或时间无效"),
         "08": ResponseCode(_NO, "invalid month, or no such bill of this customer", "电费月份无效或无此账单"),
@@ -44,6 +47,7 @@ CODES: Mapping[str, ResponseCode] = MappingProxyType(
         "12": ResponseCode(_NO, "transaction not offered, or not to this bank", "无效交易"),
         "13": ResponseCode(_NO, "amount is zero or malformed, or a fee was sent", "无效金额"),
         "25": ResponseCode(_NO, "original not found", "原交易不存在"),
+        "30": ResponseCode(_UNKNOWN, "message could not be read, so it could not be trusted", "报文无法解析"),
         "64": ResponseCode(_NO, "amount differs from the original's", "与原交易金额不符"),
         "68": ResponseCode(_UNKNOWN, "state of the transaction unknown", "交易状态未明"),
         "80": ResponseCode(_NO, "cancel or reversal refused; field 60 says why", "冲正失败"),

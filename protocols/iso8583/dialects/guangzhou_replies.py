@@ -3,7 +3,8 @@
 Strategy: a reply returns every field of the request that its own table has, except those that the answering side sets
 (`ANSWERED`). So a bank can pair a reply with its request by any of them. `refusal_for` does the same with a message
 that could not be read to its end: it returns what was read, and the code, so that the bank learns which message we
-refused. Whoever calls puts the MAC on (`mac_field.seal`).
+refused. Such a message was not authenticated, so that the refusal says nothing of its transaction, in field 60 neither.
+Whoever calls puts the MAC on (`mac_field.seal`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from protocols.iso8583.dialects.guangzhou import GUANGZHOU, MAC_FIELD, OPTIONAL,
 from protocols.iso8583.mti import REPLY_OF, reply_mti
 from protocols.iso8583.spec import Spec
 
-NOT_LOOKED_AT = "8099"
+OUTCOME_UNKNOWN = "8093"
 # Set by the side that answers, never returned: time sent, clearing date, sender, reference, result, MAC.
 ANSWERED = frozenset({7, 15, 33, 37, 39, 60, MAC_FIELD})
 _AMOUNT = 4
@@ -40,5 +41,5 @@ def refusal_for(data: bytes, code: str, spec: Spec = GUANGZHOU) -> Message | Non
     request, _error = decode_partly(data, spec)
     if request is None or request.mti not in REPLY_OF:
         return None
-    answer = {39: code, 60: NOT_LOOKED_AT} if request.mti == "0400" else {39: code}
+    answer = {39: code, 60: OUTCOME_UNKNOWN} if request.mti == "0400" else {39: code}
     return reply_to(request, answer)

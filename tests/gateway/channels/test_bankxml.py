@@ -55,7 +55,7 @@ from protocols import xml
 from protocols.bankxml import messages as m
 from protocols.bankxml import tables
 from protocols.bankxml.codec import MessageTypeError, build, parse
-from protocols.errors import DateError, FramingError, MoneyError, ProtocolError, SignatureError
+from protocols.errors import DateError, MoneyError, ProtocolError, SignatureError
 from protocols.money import Money
 
 BEIJING = timezone(timedelta(hours=8))
@@ -184,7 +184,7 @@ def test_a_retry_is_the_same_operation() -> None:
 )
 def test_headers_refused(header: dict[str, object], reason: Reason, where: str) -> None:
     refused = to_operation(request("payment.req", **header), PROFILE, RECEIVED_AT)
-    assert isinstance(refused, Declined)
+    assert isinstance(refused, Unknown if reason is Reason.SIGNATURE_INVALID else Declined)
     assert refused.reason is reason
     assert refused.note.startswith(where)
 
@@ -331,11 +331,11 @@ def test_every_refusal_of_every_request(message_type: str, reason: Reason) -> No
 
 @pytest.mark.parametrize("original_message_id", ["B1", None])
 def test_refusals_of_what_was_not_understood(original_message_id: str | None) -> None:
-    reply = on_the_wire(refusal(Declined(Reason.SIGNATURE_INVALID), PROFILE, original_message_id, STAMP))
+    reply = on_the_wire(refusal(Unknown(Reason.SIGNATURE_INVALID), PROFILE, original_message_id, STAMP))
     assert reply.header.message_type == "refusal.rsp"
     assert reply.header.original_message_id == original_message_id
     assert reply.body == m.RefusalReply(
-        m.Result("final_refusal", "201", Reason.SIGNATURE_INVALID.english, Reason.SIGNATURE_INVALID.chinese)
+        m.Result("unknown_outcome", "253", Reason.SIGNATURE_INVALID.english, Reason.SIGNATURE_INVALID.chinese)
     )
 
 
@@ -347,18 +347,17 @@ def test_a_reply_sent_as_a_request_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "outcome"),
     [
-        (ProtocolError("/Msg", "x"), Reason.FORMAT_ERROR),
-        (FramingError("/Msg", "x"), Reason.FORMAT_ERROR),
-        (SignatureError("/Msg", "x"), Reason.SIGNATURE_INVALID),
-        (MoneyError("/Msg", "x"), Reason.AMOUNT_INVALID),
-        (DateError("/Msg", "x"), Reason.DATE_INVALID),
-        (MessageTypeError("/Msg", "x"), Reason.BAD_OPERATION),
+        (ProtocolError("/Msg", "x"), Declined(Reason.FORMAT_ERROR, "/Msg: x")),
+        (SignatureError("/Msg", "x"), Unknown(Reason.SIGNATURE_INVALID, "/Msg: x")),
+        (MoneyError("/Msg", "x"), Declined(Reason.AMOUNT_INVALID, "/Msg: x")),
+        (DateError("/Msg", "x"), Declined(Reason.DATE_INVALID, "/Msg: x")),
+        (MessageTypeError("/Msg", "x"), Declined(Reason.BAD_OPERATION, "/Msg: x")),
     ],
 )
-def test_errors_to_refusals(error: ProtocolError, reason: Reason) -> None:
-    assert refusal_of(error) == Declined(reason, "/Msg: x")
+def test_errors_to_refusals(error: ProtocolError, outcome: Outcome) -> None:
+    assert refusal_of(error) == outcome
 
 
 def test_a_detail_of_the_wrong_kind_is_a_mistake_of_ours() -> None:

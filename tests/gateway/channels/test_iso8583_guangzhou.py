@@ -384,7 +384,8 @@ def test_a_payment_reply() -> None:
         (REVERSAL, Unknown(Reason.IN_PROGRESS), ("U2", "8093")),
         (REVERSAL, Unknown(Reason.TIMEOUT), ("06", "8093")),
         (REVERSAL, Declined(Reason.SYSTEM_ERROR), ("96", "8099")),
-        (REVERSAL, Declined(Reason.SIGNATURE_INVALID), ("05", "8099")),
+        (REVERSAL, Unknown(Reason.SIGNATURE_INVALID), ("05", "8093")),
+        (REVERSAL, Unknown(Reason.UNREADABLE), ("30", "8093")),
     ],
 )
 def test_cancel_and_reversal_replies(request_message: Message, outcome: Outcome, codes: tuple[str, str]) -> None:

@@ -134,21 +134,21 @@ def _wrong_type(bank: XmlPeer) -> bytes:
 
 # What is wrong, the request, (class, code), the reason in the log. The sender is known: each answer is signed.
 REFUSED: list[tuple[str, Callable[[XmlPeer], bytes], tuple[str, str], str]] = [
-    ("no signature", lambda bank: etree.tostring(bank.tree()), ("final_refusal", "201"), "SIGNATURE_INVALID"),
-    ("two signatures", _two_signatures, ("final_refusal", "201"), "SIGNATURE_INVALID"),
-    ("body moved", _moved_body, ("final_refusal", "201"), "SIGNATURE_INVALID"),
-    ("changed amount", _changed_after("Amt", "1.00"), ("final_refusal", "201"), "SIGNATURE_INVALID"),
-    ("changed customer", _changed_after("CstmrNo", "1"), ("final_refusal", "201"), "SIGNATURE_INVALID"),
+    ("no signature", lambda bank: etree.tostring(bank.tree()), ("unknown_outcome", "253"), "SIGNATURE_INVALID"),
+    ("two signatures", _two_signatures, ("unknown_outcome", "253"), "SIGNATURE_INVALID"),
+    ("body moved", _moved_body, ("unknown_outcome", "253"), "SIGNATURE_INVALID"),
+    ("changed amount", _changed_after("Amt", "1.00"), ("unknown_outcome", "253"), "SIGNATURE_INVALID"),
+    ("changed customer", _changed_after("CstmrNo", "1"), ("unknown_outcome", "253"), "SIGNATURE_INVALID"),
     (
         "another's key under our name",
         lambda bank: replace(bank, key_id="other").request(key_id="bank"),
-        ("final_refusal", "201"),
+        ("unknown_outcome", "253"),
         "SIGNATURE_INVALID",
     ),
     (
         "a key that is not this bank's",
         lambda bank: replace(bank, key_id="other").request(),
-        ("final_refusal", "201"),
+        ("unknown_outcome", "253"),
         "SIGNATURE_INVALID",
     ),
     ("unknown element", _unknown_element, ("final_refusal", "0a"), "FORMAT_ERROR"),
@@ -187,13 +187,13 @@ async def test_refusals_are_signed_and_change_nothing(
 DOCTYPE = b'<?xml version="1.0"?><!DOCTYPE Msg [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
 # What is wrong, the request, the status. We can't tell who it is: one plain line.
 STRANGERS: list[tuple[str, Callable[[XmlPeer], bytes], int, str]] = [
-    ("DOCTYPE", lambda bank: DOCTYPE + etree.tostring(bank.tree()), 400, "FORMAT_ERROR"),
-    ("no XML", lambda bank: b"hello", 400, "FORMAT_ERROR"),
-    ("empty", lambda bank: b"", 400, "FORMAT_ERROR"),
-    ("cut in the middle", lambda bank: bank.request()[:-40], 400, "FORMAT_ERROR"),
-    ("another encoding", lambda bank: etree.tostring(bank.tree(), encoding="UTF-16"), 400, "FORMAT_ERROR"),
-    ("another root", lambda bank: b"<Other/>", 400, "FORMAT_ERROR"),
-    ("a comment", lambda bank: bank.request().replace(b"<Body>", b"<Body><!-- -->"), 400, "FORMAT_ERROR"),
+    ("DOCTYPE", lambda bank: DOCTYPE + etree.tostring(bank.tree()), 400, "UNREADABLE"),
+    ("no XML", lambda bank: b"hello", 400, "UNREADABLE"),
+    ("empty", lambda bank: b"", 400, "UNREADABLE"),
+    ("cut in the middle", lambda bank: bank.request()[:-40], 400, "UNREADABLE"),
+    ("another encoding", lambda bank: etree.tostring(bank.tree(), encoding="UTF-16"), 400, "UNREADABLE"),
+    ("another root", lambda bank: b"<Other/>", 400, "UNREADABLE"),
+    ("a comment", lambda bank: bank.request().replace(b"<Body>", b"<Body><!-- -->"), 400, "UNREADABLE"),
     ("unknown sender", lambda bank: bank.request(sender="NOBODY"), 403, "SIGNATURE_INVALID"),
 ]
 
@@ -214,7 +214,9 @@ async def test_strangers_get_one_line_or_a_signed_refusal(
     if stranger_key is None:
         assert body.count(b"\n") == 1
     else:
-        assert isinstance(peer(world).opened(body).body, RefusalReply)
+        reply = peer(world).opened(body)
+        assert isinstance(reply.body, RefusalReply)
+        assert (reply.header.original_message_id, result(reply)[0]) == (None, "unknown_outcome")
     assert world.ledger.calls == []
     assert world.refusals() == [("", reason)]
     world.assert_no_secret_in_log()
@@ -236,7 +238,7 @@ async def test_what_http_refuses(
     found, body = await post(world, client, data, headers)
     assert (found, body.count(b"\n")) == (status, 1)
     assert world.ledger.calls == []
-    assert len(world.refusals()) == 1
+    assert world.refusals() == [("", "UNREADABLE")]
 
 
 RAW = [
@@ -281,7 +283,7 @@ async def test_a_replay_is_refused_and_a_retry_is_not(played: Played, client: Cl
 async def test_a_forged_message_uses_up_no_nonce(played: Played, client: ClientSession) -> None:
     tree = peer(played).tree()
     forged = replace(peer(played), key_id="other").signed(copy.deepcopy(tree))
-    assert result(await ask(played, client, forged)) == ("final_refusal", "201")
+    assert result(await ask(played, client, forged)) == ("unknown_outcome", "253")
     assert result(await ask(played, client, peer(played).signed(tree))) == ("success", "00")
 
 

@@ -98,7 +98,7 @@ def test_no_changed_byte_reaches_the_ledger(key: MacKey, position: int, value: i
     (action,) = session(key).receive(bytes(frame), NOW)
     assert isinstance(action, Reply)
     assert action.refusal is not None
-    assert action.refusal.reason in (Reason.SIGNATURE_INVALID, Reason.FORMAT_ERROR)
+    assert action.refusal.reason in (Reason.SIGNATURE_INVALID, Reason.UNREADABLE)
 
 
 def _without_mac(message: Message) -> bytes:

@@ -127,13 +127,13 @@ def _flip(frame: bytes, offset: int, value: int) -> bytes:
 BAD_FRAMES: list[tuple[str, Callable[[bytes], bytes], str | None, str]] = [
     ("wrong MAC", with_wrong_mac, "05", "SIGNATURE_INVALID"),
     ("wrong amount under the MAC", lambda f: _flip(f, 4 + 18 + 11 + 3 + 5, 0x99), "05", "SIGNATURE_INVALID"),
-    ("bytes after the last field", lambda f: _garbage_after(f, b"xx"), "01", "FORMAT_ERROR"),
-    ("cut inside, length right", lambda f: encode_frame(f[4:-30]), "01", "FORMAT_ERROR"),
-    ("no digits in an amount", lambda f: _flip(f, 4 + 18 + 11 + 3 + 5, 0xFF), "01", "FORMAT_ERROR"),
+    ("bytes after the last field", lambda f: _garbage_after(f, b"xx"), "30", "UNREADABLE"),
+    ("cut inside, length right", lambda f: encode_frame(f[4:-30]), "30", "UNREADABLE"),
+    ("no digits in an amount", lambda f: _flip(f, 4 + 18 + 11 + 3 + 5, 0xFF), "30", "UNREADABLE"),
     ("unknown MTI", lambda f: _flip(f, 4, 0x09), None, "SIGNATURE_INVALID"),
     ("made a reply", lambda f: _flip(f, 5, 0x10), None, "SIGNATURE_INVALID"),
-    ("not ISO 8583", lambda f: b"0024<xml>not a message</xml>", None, "FORMAT_ERROR"),
-    ("only zeros", lambda f: encode_frame(bytes(60)), None, "FORMAT_ERROR"),
+    ("not ISO 8583", lambda f: b"0024<xml>not a message</xml>", None, "UNREADABLE"),
+    ("only zeros", lambda f: encode_frame(bytes(60)), None, "UNREADABLE"),
 ]
 
 
@@ -162,11 +162,11 @@ async def test_a_sealed_message_that_has_no_answer_is_logged_and_the_line_stays(
 
 # Framing is lost: what is sent, and field 39 of a refusal where one can be made.
 LOST: list[tuple[str, Callable[[bytes], bytes], str | None]] = [
-    ("too long, a message behind", lambda f: b"9999" + f[4:], "01"),
-    ("too short", lambda f: b"0017" + f[4:21], "01"),
+    ("too long, a message behind", lambda f: b"9999" + f[4:], "30"),
+    ("too short", lambda f: b"0017" + f[4:21], "30"),
     ("length zero", lambda f: b"0000", None),
     ("no digits", lambda f: b"GET / HTTP/1.1\r\n\r\n", None),
-    ("sign in the length", lambda f: b"+100" + f[4:], "01"),
+    ("sign in the length", lambda f: b"+100" + f[4:], "30"),
     ("length in full-width digits", lambda f: "０１".encode() + f[4:], None),
 ]
 
@@ -181,7 +181,7 @@ async def test_lost_framing_is_refused_and_the_line_closed(
         assert (await line.receive()).require(39) == code
     assert await line.is_closed()
     assert played.ledger.calls == []
-    assert played.refusals() == [("GZB", "FORMAT_ERROR")]
+    assert played.refusals() == [("GZB", "UNREADABLE")]
     played.assert_no_secret_in_log()
     again = await line_to(played)
     assert (await again.ask(ask.payment())).require(39) == "00"
@@ -193,7 +193,7 @@ async def test_a_frame_cut_in_the_middle_changes_nothing(played: Played) -> None
     line.writer.write_eof()
     assert await line.is_closed()
     assert played.ledger.calls == []
-    assert played.refusals() == [("GZB", "FORMAT_ERROR")]
+    assert played.refusals() == [("GZB", "UNREADABLE")]
 
 
 async def test_byte_by_byte(played: Played) -> None:

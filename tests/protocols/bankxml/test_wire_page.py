@@ -40,8 +40,9 @@ _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(\n<!-- end -->)", re.D
 
 # Made before the ledger looks at the trace: see the page, "Refused message or refused operation".
 MESSAGE_REFUSALS = (
-    Reason.FORMAT_ERROR,
+    Reason.UNREADABLE,
     Reason.SIGNATURE_INVALID,
+    Reason.FORMAT_ERROR,
     Reason.REPLAYED,
     Reason.BAD_OPERATION,
     Reason.DATE_INVALID,

@@ -18,8 +18,20 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.banks.profile import BankProfile, Iso8583Wire
+from gateway.channels.guangzhou_codes import CODE_OF
 from gateway.channels.iso8583_guangzhou import to_message, to_operation
-from gateway.outcomes import Approved, BillOwed, BillsFound, Declined, Outcome, Reason, Receipt, Undo, UndoResult
+from gateway.outcomes import (
+    Approved,
+    BillOwed,
+    BillsFound,
+    Declined,
+    Outcome,
+    Reason,
+    Receipt,
+    Undo,
+    UndoResult,
+    Unknown,
+)
 from protocols.iso8583 import mac_field
 from protocols.iso8583.codec import Message, decode, encode
 from protocols.iso8583.dialects import guangzhou_messages as bank
@@ -172,14 +184,14 @@ def _refused(title: str, note: str, sealed: bytes) -> Sample:
 
 def _forged(title: str, note: str) -> Sample:
     sealed = seal(_payment())[:-8] + b"11111111"
-    reply = to_message(decode(sealed, GUANGZHOU), Declined(Reason.SIGNATURE_INVALID), PROFILE, RECEIVED)
+    reply = to_message(decode(sealed, GUANGZHOU), Unknown(Reason.SIGNATURE_INVALID), PROFILE, RECEIVED)
     return Sample(title, note, sealed, seal(reply))
 
 
 def _unreadable(title: str, note: str) -> Sample:
     sealed = seal(_payment())
     data = sealed[:18] + b"\x0a" + sealed[19:]
-    reply = refusal_for(data, "01")
+    reply = refusal_for(data, CODE_OF[Reason.UNREADABLE])
     if reply is None:
         raise TypeError(f"{title}: nobody to answer")
     return Sample(title, note, data, seal(reply))
@@ -253,8 +265,10 @@ def samples() -> Iterator[Sample]:
     yield _refused(
         "A date that does not exist", "Code 07: field 13 is 0230.", seal(_payment().with_fields({13: "0230"}))
     )
-    yield _forged("A wrong MAC", "Code 05. The reply's own MAC is right.")
-    yield _unreadable("A message that can't be read", "Code 01. Field 2's length is 0A; what was read is returned.")
+    yield _forged("A wrong MAC", "Code 05, outcome unknown. The reply's own MAC is right.")
+    yield _unreadable(
+        "A message that can't be read", "Code 30, outcome unknown. Field 2's length is 0A; what was read is returned."
+    )
 
 
 def sample_text() -> str:
