@@ -1,9 +1,9 @@
 """What the bank was told, as an acknowledgement log: JSON lines by which the utility's ledger can be held to its word.
 
 Strategy: one line an entry of the bank's own book; nobody is named in it. `success` is what the utility said yes to,
-`final_refusal` is what it refused, fenced, or found nothing to undo for, `unknown_outcome` is what nobody has settled. A
-line tells what the bank was told and nothing else: where a payment's own reply was lost and only its reversal's
-reply proved that it had been booked, reference number and clearing date are null.
+`final_refusal` what it refused, fenced, or found nothing to undo for, `unknown_outcome` what nobody has settled. A line
+tells what the bank was told and nothing else: where a payment's own reply was lost and only its reversal's reply proved
+that it had been booked, reference number and clearing date are null.
 """
 
 from __future__ import annotations
