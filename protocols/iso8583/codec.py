@@ -32,9 +32,10 @@ class Message:
 
     def __post_init__(self) -> None:
         check_mti(self.mti)
-        if any(not FIRST_FIELD <= number <= LAST_FIELD for number in self.fields):
+        numbers = sorted(self.fields)
+        if numbers and (numbers[0] < FIRST_FIELD or numbers[-1] > LAST_FIELD):
             raise ProtocolError("message", f"fields are numbered {FIRST_FIELD} to {LAST_FIELD}")
-        object.__setattr__(self, "fields", MappingProxyType(dict(sorted(self.fields.items()))))
+        object.__setattr__(self, "fields", MappingProxyType({number: self.fields[number] for number in numbers}))
 
     def __repr__(self) -> str:
         return f"Message({self.mti}, fields {' '.join(map(str, self.fields))})"

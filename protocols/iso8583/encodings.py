@@ -99,12 +99,15 @@ def _pack_bcd_zero_left(text: str, where: str) -> bytes:
 
 
 def _unpack_digits(data: bytes, _units: int, where: str) -> str:
-    # latin-1 maps every byte, so the one test for digits names every wrong one.
-    return _check_digits(data.decode("latin-1"), where)
+    if not data.isdigit():  # of bytes: ASCII digits and nothing else
+        raise ProtocolError(where, "digits only")
+    return data.decode("ascii")
 
 
 def _pack_digits(text: str, where: str) -> bytes:
-    return _check_digits(text, where).encode("ascii")
+    if not (text.isascii() and text.isdigit()):
+        raise ProtocolError(where, "digits only")
+    return text.encode("ascii")
 
 
 def _unpack_hex(data: bytes, units: int, where: str) -> str:

@@ -32,10 +32,13 @@ class Prefix:
 
     def read(self, data: bytes, offset: int, where: str) -> tuple[int, int]:
         """The length at `offset` and the offset after the prefix."""
-        end = offset + self.size_bytes
+        end = offset + self.encoding.size(self.digits)
         if len(data) < end:
             raise ProtocolError(where, f"the length prefix ({self.size_bytes} bytes) is cut off")
-        return int(self.encoding.unpack(data[offset:end], self.digits, f"{where} length")), end
+        try:
+            return int(self.encoding.unpack(data[offset:end], self.digits, where)), end
+        except ProtocolError as error:
+            raise ProtocolError(f"{error.where} length", error.what) from None
 
     def write(self, length: int, where: str) -> bytes:
         return self.encoding.pack(f"{length:0{self.digits}d}", f"{where} length")
