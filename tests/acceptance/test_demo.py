@@ -1,0 +1,108 @@
+"""The demo in small, as anybody would run it: it exits 0, and its summary says what others read from it.
+
+Strategy: the real command in a process of its own. `summary.json` is read as its readers do, and its figures are held
+against each other and against the reports that it names; that planted differences were found is one of its identities.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# What the smallest day is made of; every story of the simulated banks occurs in it.
+CUSTOMERS, VISITS = 1000, 60
+PLANTED_KINDS = {
+    "BANK_ONLY",
+    "UTILITY_ONLY",
+    "AMOUNT_MISMATCH",
+    "CROSS_DAY",
+    "DUPLICATE_BANK",
+    "STATUS_MISMATCH",
+    "CUSTOMER_MISMATCH",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo that was played to its end."""
+    folder = tmp_path_factory.mktemp("demo") / "played"
+    command = [sys.executable, "-m", "busbar", "demo", "--folder", str(folder)]
+    command += ["--customers", str(CUSTOMERS), "--visits", str(VISITS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
+    assert "everything holds" in done.stdout
+    assert "实收" in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((folder / "summary.json").read_text("utf-8"))
+    return told
+
+
+def test_summary_has_what_others_read(summary: dict[str, Any]) -> None:
+    assert {"banks", "operations", "payments", "amount", "breaks", "identities", "reports"} <= summary.keys()
+    assert summary["banks"] == ["GZB", "YYB"]
+    assert summary["complaints"] == []
+
+
+def test_all_identities_hold(summary: dict[str, Any]) -> None:
+    assert len(summary["identities"]) > 30
+    assert {name for name, holds in summary["identities"].items() if holds is not True} == set()
+
+
+def test_every_planted_kind_was_found(summary: dict[str, Any]) -> None:
+    assert summary["breaks"].keys() >= PLANTED_KINDS
+    assert summary["identities"]["planted differences are the open breaks"] is True
+
+
+def test_operations_are_counted_by_kind_and_outcome(summary: dict[str, Any]) -> None:
+    operations = summary["operations"]
+    assert operations.keys() >= {"BILL_ENQUIRY", "PAYMENT", "SAME_DAY_CANCEL", "REVERSAL", "STATUS_ENQUIRY"}
+    total = sum(count for counted in operations.values() for count in counted.values())
+    assert total == summary["operations_total"] > 4 * VISITS
+    # Resends are approved too, and payments whose reply was lost are booked all the same.
+    assert 0 < summary["payments"] <= operations["PAYMENT"]["approved"] + operations["PAYMENT"]["no answer"]
+
+
+def read_report(path: Path) -> list[dict[str, str]]:
+    """Rows of a report's CSV by the English half of its headings."""
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        headings, *rows = csv.reader(lines)
+    return [dict(zip([heading.split()[-1] for heading in headings], row, strict=True)) for row in rows]
+
+
+def test_reports_are_there_and_add_up(folder: Path, summary: dict[str, Any]) -> None:
+    paths = [folder / name for name in summary["reports"]]
+    assert sorted(path.suffix for path in paths) == [".csv", ".csv", ".pdf", ".pdf", ".xlsx", ".xlsx"]
+    assert all(path.stat().st_size > 0 for path in paths)
+    issued = Decimal(0)
+    for path in paths:
+        if path.suffix == ".csv":
+            rows = read_report(path)
+            [total] = [row for row in rows if row["level"] == "TOTAL"]
+            for column in ("count", "principal_total", "penalty", "prepayment_in", "cash_total"):
+                detail = sum((Decimal(row[column]) for row in rows if row["level"] == "DETAIL"), Decimal(0))
+                assert detail == Decimal(total[column]), f"{path.name} {column}"
+            issued += Decimal(total["cash_total"])
+    # What was paid after the second cut-off is in the ledger and in the report of a third day, which is not played.
+    assert 0 < issued * 100 <= summary["amount"]["minor"]
+
+
+def test_nothing_secret_is_in_the_logs(folder: Path) -> None:
+    with (folder / "population" / "customers.csv").open(encoding="utf-8", newline="") as lines:
+        customers = list(csv.DictReader(lines))
+    text = "".join(path.read_text("utf-8") for path in folder.glob("*.log"))
+    assert '"event": "ready"' in text
+    key = (folder / "installation" / "keys" / "gzb-mac.mac").read_text("ascii").strip()
+    assert key.lower() not in text.lower()
+    assert [one["customer_no"] for one in customers if one["customer_no"] in text] == []
+    assert [one["supply_address"] for one in customers if one["supply_address"] in text] == []
