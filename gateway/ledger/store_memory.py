@@ -234,6 +234,7 @@ def state_of(database: MemoryDatabase, wanted: Wanted) -> State:
     _add_originals(database, wanted, state)
     named = {line.receivable_id for posting in state.postings.values() for line in posting.lines}
     named.update(wanted.receivable_ids)
+    named.update(_reopened(database, wanted))
     for customer_no in wanted.customer_nos:
         if customer_no in database.customers:
             state.customers[customer_no] = database.customers[customer_no]
@@ -244,6 +245,12 @@ def state_of(database: MemoryDatabase, wanted: Wanted) -> State:
             row = receivable if touched else replace(receivable, settled=())
             state.receivables.setdefault(row.customer_no, {})[row.receivable_id] = row
     return state
+
+
+def _reopened(database: MemoryDatabase, wanted: Wanted) -> set[str]:
+    """The bills that something undone has opened again: they may owe penalty alone."""
+    undoing = (one for one in database.postings.values() if one.original_payment_id is not None)
+    return {line.receivable_id for one in undoing if one.customer_no in wanted.customer_nos for line in one.lines}
 
 
 def _add_originals(database: MemoryDatabase, wanted: Wanted, state: State) -> None:

@@ -1,4 +1,5 @@
--- What is open, and what an operation names or an original settled ($2 receivables, $3 billing months).
+-- What is open, what an undoing may have left open in its penalty alone, and what an operation names or an original
+-- settled ($2 receivables, $3 billing months). The subquery is run at most once, and only for a bill that is paid.
 SELECT
     receivable.receivable_id,
     receivable.customer_no,
@@ -18,4 +19,10 @@ WHERE
         receivable.received_principal_fen < receivable.principal_fen
         OR receivable.receivable_id = ANY($2::text[])
         OR receivable.billing_month = ANY($3::integer[])
+        OR receivable.receivable_id IN (
+            SELECT entry.receivable_id
+            FROM payment
+            JOIN entry ON entry.payment_id = payment.payment_id
+            WHERE payment.customer_no = ANY($1::text[]) AND payment.original_payment_id IS NOT NULL
+        )
     );

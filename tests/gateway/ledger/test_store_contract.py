@@ -26,14 +26,27 @@ from gateway.operations import (
     SignOff,
     SignOn,
 )
-from gateway.outcomes import Approved, Declined, Outcome, PaymentState, PaymentStatus, Reason, Undo, UndoResult
+from gateway.outcomes import (
+    Approved,
+    BillsFound,
+    Declined,
+    Outcome,
+    PaymentState,
+    PaymentStatus,
+    Reason,
+    Undo,
+    UndoResult,
+)
+from protocols.money import Money
 
 from .installations import (
     BANK,
     FIRST_DAY,
     NEXT_DAY,
+    NOW,
     PAID_AT,
     PARTITIONS,
+    RULES,
     Installation,
     at_home,
     bill,
@@ -169,6 +182,27 @@ async def test_open_bills_and_named_ones_are_loaded(world: World, selection: Bil
     state = await state_for(store, enquiry(selection))
     assert set(state.receivables[ALICE]) == loaded
     assert set(state.receivables) == {ALICE}
+
+
+async def test_a_bill_that_an_undoing_left_open_in_its_penalty_alone_is_loaded(world: World) -> None:
+    """Overdue by 36 days, penalty 3.60: 1.00 of it, then the rest with the principal; then the 1.00 is reversed."""
+    await world.seed([], [replace(bill("A0", ALICE), due_date=date(2026, 10, 20))])
+    store = await world.open()
+    await run_batch(store, [payment("T1", ALICE, 100, named("A0")), payment("T2", ALICE, 10_260, named("A0"))])
+    assert "A0" not in (await state_for(store, enquiry(BillSelection()))).receivables[ALICE]
+    await run_batch(store, [reversal("U1", ALICE, of_trace("T1"), 100)])
+    ask = enquiry(BillSelection())
+    state = await state_for(store, ask)
+    assert (state.receivables[ALICE]["A0"].outstanding_principal_fen, len(state.receivables[ALICE]["A0"].settled)) == (
+        0,
+        3,
+    )
+    outcome, _ = decide(state, ask, RULES, NOW)
+    assert isinstance(outcome, Approved)
+    assert isinstance(outcome.detail, BillsFound)
+    assert [(one.receivable_id, one.penalty) for one in outcome.detail.bills if not one.principal.minor] == [
+        ("A0", Money(100))
+    ]
 
 
 async def test_originals_are_loaded_by_trace_and_by_reference(world: World) -> None:
