@@ -71,6 +71,9 @@ from protocols.iso8583.dialects.guangzhou_messages import (
 from protocols.iso8583.dialects.guangzhou_replies import reply_to
 from protocols.money import Money, parse_minor
 
+# Field 13 has no year. Beyond about half a year the nearest one is another one, and an old message sent once more would
+# come with a new trace date and so under a new key; reversals that waited through a long outage still get in.
+TRACE_DATE_LIMIT_DAYS = 100
 # The bank's channels by the first character of field 41.
 CHANNELS: Mapping[str, Channel] = MappingProxyType(
     {
@@ -147,6 +150,8 @@ def _check_parties(message: Message, wire: Iso8583Wire) -> None:
 
 def _key(message: Message, profile: BankProfile, kind: OperationKind, date_field: int, near: date) -> OperationKey:
     trace_date = nearest_date(message.require(date_field)[:4], near, f"field {date_field}")
+    if abs((trace_date - near).days) > TRACE_DATE_LIMIT_DAYS:
+        raise DateError(f"field {date_field}", f"more than {TRACE_DATE_LIMIT_DAYS} days from today")
     return OperationKey(profile.code, kind, trace_date, message.require(11))
 
 

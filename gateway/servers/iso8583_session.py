@@ -159,7 +159,9 @@ class Iso8583Session:
         if isinstance(operation, Declined):
             return self._refuse(message, operation, trace_id, now)
         if self.needs_sign_on and not isinstance(operation, _ALWAYS_ACCEPTED):
-            return self._refuse(message, Declined(Reason.NOT_SIGNED_ON, "too many wrong MACs"), trace_id, now)
+            # Not "nothing booked": an earlier copy of this very message may be, and the ledger was not asked.
+            untrusted = Unknown(Reason.SIGNATURE_INVALID, "too many wrong MACs on this connection: sign on again")
+            return self._refuse(message, untrusted, trace_id, now)
         self._last_request_id += 1
         self._pending[self._last_request_id] = _Pending(message, operation, trace_id)
         evidence = Evidence(data, self._wire.mac_key, WIRE, now, trace_id)

@@ -260,6 +260,7 @@ REFUSED: list[tuple[str, Message, Callable[[Message], Message], Reason, str]] = 
     ("amount zero", PAYMENT, with_field(4, "0" * 12), Reason.AMOUNT_INVALID, "field 4: the amount is zero"),
     ("reversal of zero", REVERSAL, with_field(4, "0" * 12), Reason.AMOUNT_INVALID, "field 4"),
     ("30 February", PAYMENT, with_field(13, "0230"), Reason.DATE_INVALID, "field 13: no such date"),
+    ("an old message sent again", PAYMENT, with_field(13, "1015"), Reason.DATE_INVALID, "field 13: more than 100 days"),
     ("25 o'clock", PAYMENT, with_field(12, "250000"), Reason.DATE_INVALID, "field 12: no such time"),
     ("25 o'clock in a reversal", REVERSAL, with_field(12, "250000"), Reason.DATE_INVALID, "field 12"),
     ("no such day sent", PAYMENT, with_field(7, "0431090501"), Reason.DATE_INVALID, "field 7"),
