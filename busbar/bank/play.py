@@ -27,6 +27,8 @@ from busbar.bank.wire_iso8583 import CHANNELS as ISO8583_CHANNELS
 from busbar.bank.wire_iso8583 import Iso8583Wire
 from busbar.bank.wires import Meaning, Wire
 
+ABSENT_PAYERS = 50
+
 
 def connect(setup: BankSetup) -> Wire:
     """The wire of the set-up; BankSetupError for one that is not known."""
@@ -63,10 +65,20 @@ def read_payers(path: Path) -> list[tuple[PaperBill, ...]]:
     return [tuple(bills) for bills in payers.values()]
 
 
-def queue_of_payers(setup: BankSetup, book: Book) -> Iterator[tuple[PaperBill, ...]]:
-    """Payers in a seeded order, each once over all days: the book counts how many have come."""
+def _in_order(setup: BankSetup) -> list[tuple[PaperBill, ...]]:
     payers = read_payers(setup.paper_bills_file)
     random.Random(setup.seed).shuffle(payers)  # noqa: S311 - a reproducible world, no secret
+    return payers
+
+
+def absent_payers(setup: BankSetup) -> list[tuple[PaperBill, ...]]:
+    """Payers who never come: what a settlement file makes up is theirs, and so is never what somebody really did."""
+    return _in_order(setup)[-ABSENT_PAYERS:]
+
+
+def queue_of_payers(setup: BankSetup, book: Book) -> Iterator[tuple[PaperBill, ...]]:
+    """Payers in a seeded order, each once over all days: the book counts how many have come."""
+    payers = _in_order(setup)[:-ABSENT_PAYERS]
     while True:
         index = book.next_number("payer") - 1
         if index >= len(payers):
@@ -79,8 +91,13 @@ def _report(**values: object) -> None:
     sys.stdout.flush()
 
 
-async def play_day(setup: BankSetup, *, visits: int, bank_date: date, last_day: bool) -> int:
-    """Play one day's visits; returns the number of surprises (0 is a good day)."""
+async def play_day(
+    setup: BankSetup, *, visits: int, bank_date: date, last_day: bool, wait_to_begin: bool = False
+) -> int:
+    """Play one day's visits; returns the number of surprises (0 is a good day).
+
+    With `wait_to_begin` the doors open when a line comes on standard input, so that several banks can begin at once.
+    """
     book = Book(setup.book_file)
     wire = connect(setup)
     chance = random.Random(f"{setup.seed}/{bank_date}")  # noqa: S311 - a reproducible world, no secret
@@ -99,6 +116,9 @@ async def play_day(setup: BankSetup, *, visits: int, bank_date: date, last_day: 
     try:
         await wire.open()
         await _sign(teller, on=True)
+        if wait_to_begin:
+            _report(event="ready")
+            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         await _work(teller, stories, setup.workers)
         await _settle_suspects(teller)
         if last_day and wire.has_sessions:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from busbar.bank.book import Book, BookEntry, EntryKind
 from busbar.bank.config import BankSetup, BankSetupError
-from busbar.bank.play import read_payers
+from busbar.bank.play import absent_payers
 from protocols.money import Money
 from protocols.settlement import model
 from protocols.settlement.layouts import layout_named
@@ -149,7 +149,7 @@ def _lines(book: Book, setup: BankSetup, entry: BookEntry, clearing_date: date) 
 
 
 def _plant(day: Day, *, next_day_too: bool) -> list[Planted]:
-    planters: list[Callable[[Day], Planted]] = [
+    planters: list[Callable[[Day], Planted | None]] = [
         _bank_only,
         _utility_only,
         _amount_mismatch,
@@ -162,7 +162,7 @@ def _plant(day: Day, *, next_day_too: bool) -> list[Planted]:
         planters.append(_channel_mismatch)
     if next_day_too:
         planters += [_filed_late, _filed_early]
-    return [planter(day) for planter in planters]
+    return [planted for planter in planters if (planted := planter(day)) is not None]
 
 
 def _told(kind: str, entry: BookEntry, how: str) -> Planted:
@@ -171,8 +171,10 @@ def _told(kind: str, entry: BookEntry, how: str) -> Planted:
 
 def _bank_only(day: Day) -> Planted:
     """The bank took the money of somebody who never came to our wire."""
-    paper = read_payers(day.setup.paper_bills_file)[-1 - day.book.next_number("bank only")][0]
-    like = next(entry for entry in day.entries.values() if entry.kind is EntryKind.PAY)
+    paper = absent_payers(day.setup)[day.book.next_number("bank only")][0]
+    like = next((entry for entry in day.entries.values() if entry.kind is EntryKind.PAY), None)
+    if like is None:
+        raise BankSetupError("no payment on that day to make up another like it; play more visits")
     entry = replace(
         like,
         entry_id=10**9,
@@ -211,8 +213,8 @@ def _duplicate(day: Day) -> Planted:
     return _told("DUPLICATE_BANK", entry, "listed twice")
 
 
-def _utility_cancelled(day: Day) -> Planted:
-    """The utility cancelled, the bank's file forgets the cancel."""
+def _utility_cancelled(day: Day) -> Planted | None:
+    """The utility cancelled, the bank's file forgets the cancel; None on a day without a cancel of its own."""
     for entry in day.entries.values():
         original = day.entries.get(entry.original_entry_id or 0)
         if entry.kind is EntryKind.PAY or original is None or entry.entry_id not in day.lines:
@@ -220,7 +222,7 @@ def _utility_cancelled(day: Day) -> Planted:
         if original.entry_id in day.lines and original.clearing_date == entry.clearing_date == day.clearing_date:
             del day.lines[entry.entry_id]
             return _told("STATUS_MISMATCH", original, "its cancel left out of the file")
-    raise BankSetupError("no cancel on that day to leave out; play more visits")
+    return None
 
 
 def _bank_cancelled(day: Day) -> Planted:
@@ -243,7 +245,7 @@ def _bank_cancelled(day: Day) -> Planted:
 def _customer_mismatch(day: Day) -> Planted:
     entry = day.take()
     [line] = day.lines[entry.entry_id]
-    other = read_payers(day.setup.paper_bills_file)[-20][0].customer_no
+    other = absent_payers(day.setup)[0][0].customer_no
     day.lines[entry.entry_id] = [replace(line, customer_no=other, receivable_id=None)]
     return _told("CUSTOMER_MISMATCH", entry, "another customer's number")
 

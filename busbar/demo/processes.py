@@ -11,7 +11,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -70,18 +70,33 @@ class Day:
     is_last: bool
 
 
-async def play(setup: Path, day: Day, log_file: Path, progress: Callable[[int], None]) -> dict[str, Any]:
-    """One bank's day; `progress` gets the visits done. Returns the bank's own account of the day."""
-    arguments = ["bank", "play", "--setup", str(setup), "--visits", str(day.visits)]
+async def play(
+    setup: Path,
+    day: Day,
+    log_file: Path,
+    progress: Callable[[int], None],
+    may_begin: Callable[[], Awaitable[object]],
+) -> dict[str, Any]:
+    """One bank's day; `progress` gets the visits done, `may_begin` is awaited between sign-on and the first visit.
+
+    Returns the bank's own account of the day.
+    """
+    arguments = ["bank", "play", "--wait", "--setup", str(setup), "--visits", str(day.visits)]
     arguments += ["--date", day.clearing_date.isoformat(), *(["--last-day"] if day.is_last else [])]
     with log_file.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(*_busbar(*arguments), stdout=asyncio.subprocess.PIPE, stderr=log)
+        process = await asyncio.create_subprocess_exec(
+            *_busbar(*arguments), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log
+        )
     played: dict[str, Any] | None = None
     try:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
+        assert process.stdin is not None  # noqa: S101 - both were asked for
+        assert process.stdout is not None  # noqa: S101
         async for line in process.stdout:
             told = json.loads(line)
-            if told["event"] == "progress":
+            if told["event"] == "ready":
+                await may_begin()
+                process.stdin.write(b"\n")
+            elif told["event"] == "progress":
                 progress(told["done"])
             elif told["event"] == "played":
                 played = told

@@ -38,8 +38,10 @@ from reconciliation.result import NightResult
 from reconciliation.setup import STAGE_WORDS, Stage, Step, setup_from
 from reconciliation.store import NightStore
 
-# The cut-off comes when the faster bank has done this share of its visits: payments are in flight on both wires.
+# The cut-off comes when the faster bank has done this share of its visits, and the slower one enough for a day of its
+# own: payments are in flight on both wires.
 CUT_OFF_AFTER = 0.65
+CUT_OFF_AFTER_SLOWER = 0.45
 WORKERS = 12
 
 
@@ -138,6 +140,7 @@ class _Demo:
         done = dict.fromkeys(BANKS, 0)
         wanted = self.settings.visits_per_bank_and_day
         time_to_cut = asyncio.Event()
+        begin = asyncio.Barrier(len(BANKS))  # a bank that starts late would have its whole day after the cut-off
         with _bars(self.console) as bars:
             tasks = {bank: bars.add_task(f"{bank} 营业 business", total=wanted) for bank in BANKS}
             cut_task = bars.add_task("日切 cut-off", total=self.installation.partitions)
@@ -145,7 +148,7 @@ class _Demo:
             def watch(bank: str, count: int) -> None:
                 done[bank] = count
                 bars.update(tasks[bank], completed=count)
-                if max(done.values()) >= wanted * CUT_OFF_AFTER:
+                if max(done.values()) >= wanted * CUT_OFF_AFTER and min(done.values()) >= wanted * CUT_OFF_AFTER_SLOWER:
                     time_to_cut.set()
 
             async def play(bank: str) -> None:
@@ -154,6 +157,7 @@ class _Demo:
                     processes.Day(day, wanted, last_day),
                     self.world.log,
                     lambda count: watch(bank, count),
+                    begin.wait,
                 )
                 self.told.played.append(told)
 
