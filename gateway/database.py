@@ -76,6 +76,17 @@ class DataError(DatabaseError):
     """A value does not fit its type, or refers to a row that is not there."""
 
 
+# All that the driver raises. InternalClientError is what it says after the server's last word ("the postmaster is gone")
+# has come and before the connection is seen to be closed: the session is lost.
+_DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.DataError,
+    OSError,
+    TimeoutError,
+)
+
 # Longest prefix wins. Class 57P0x (shutdown, crash) and 25P03 (idle in transaction) end the session.
 _BY_SQLSTATE: Mapping[str, tuple[type[DatabaseError], str]] = MappingProxyType(
     {
@@ -131,7 +142,7 @@ def _table(error: asyncpg.PostgresError) -> str | None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.DataError, OSError, TimeoutError) as error:
+    except _DRIVER_ERRORS as error:
         raise _translate(error) from None
 
 
@@ -203,7 +214,7 @@ class Connection:
         # A connection that is gone has rolled back by itself; what broke the block is the error to tell.
         try:
             await transaction.rollback()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except _DRIVER_ERRORS:
             self._raw.terminate()
 
     async def copy_query_to(
@@ -259,7 +270,7 @@ class Connection:
         """Close politely, or by force after the timeout. Twice is once."""
         try:
             await self._raw.close(timeout=timeout_seconds)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        except _DRIVER_ERRORS:
             self._raw.terminate()
 
     def drop(self) -> None:
@@ -288,7 +299,7 @@ class Pool:
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._raw.close()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        except _DRIVER_ERRORS:
             self._raw.terminate()
 
 

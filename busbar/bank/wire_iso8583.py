@@ -170,6 +170,8 @@ class Iso8583Wire:
     async def _ask(self, message: Message) -> Answer:
         frame = self._frame(message, self._key)
         waiter: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        # A connection that fails in `drain` fails its waiters too: nobody will ask for the second report.
+        waiter.add_done_callback(lambda done: done.cancelled() or done.exception())
         pair = (reply_mti(message.mti), message.require(11))
         self._waiting[pair] = waiter
         try:

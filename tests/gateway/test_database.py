@@ -7,6 +7,7 @@ import io
 import traceback
 from collections.abc import AsyncIterator, Callable
 
+import asyncpg
 import pytest
 
 from gateway.database import (
@@ -177,3 +178,15 @@ async def test_session_settings(connection: Connection) -> None:
     )
     assert row is not None
     assert (row["path"], row["name"], str(row["now"].tzinfo)) == ("room", "test of the door", "UTC")
+
+
+class AfterTheLastWord:
+    """A driver's connection whose server has said its last word, not yet seen to be closed."""
+
+    async def execute(self, _sql: str) -> str:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
+async def test_a_session_in_no_known_state_is_lost() -> None:
+    with pytest.raises(ConnectionLost):
+        await Connection(AfterTheLastWord()).execute("ROLLBACK")

@@ -66,6 +66,7 @@ class House:
     log: AcknowledgementLog
     gateway_log: IO[bytes]
     gateways: list[Gateway] = field(default_factory=list)
+    dead: list[Gateway] = field(default_factory=list)  # whose lines may still have tellers waiting on them
 
     @property
     def installation(self) -> Path:
@@ -100,8 +101,13 @@ class House:
         """SIGKILL; its lines are dead from then on."""
         await gateway.kill()
         self.gateways.remove(gateway)
+        self.dead.append(gateway)
         for code, wire in gateway.wires.items():
             self.banks[code].wires.remove(wire)
+
+    async def hang_up_on_the_dead(self) -> None:
+        while self.dead:
+            await self.dead.pop().hang_up()
 
     async def kill_postgresql(self) -> None:
         await asyncio.to_thread(self.server.kill)
@@ -143,8 +149,8 @@ async def house(folder: Path, chance: random.Random) -> AsyncIterator[House]:
                 yield built
             finally:
                 for gateway in list(built.gateways):
-                    await gateway.kill()
-                    await gateway.hang_up()
+                    await built.kill_gateway(gateway)
+                await built.hang_up_on_the_dead()
     finally:
         await asyncio.to_thread(server.stop)
 

@@ -1,7 +1,7 @@
 """SIGKILL at random moments under load, and nothing that was acknowledged is lost or doubled.
 
-Strategy: rounds. Two banks work; at a moment drawn by the seed somebody is killed: the gateway, PostgreSQL, both at once,
-or one of two gateways on the same ledger. What died is started again, the banks settle everything that nobody
+Strategy: rounds. Two banks work; at a moment drawn by the seed somebody is killed: the gateway, PostgreSQL, both at
+once, or one of two gateways on the same ledger. What died is started again, the banks settle everything that nobody
 answered, and then
 
 - the audit must find the ledger sound and everything in the banks' acknowledgement log true;
@@ -64,6 +64,7 @@ async def play_round(built: House, victim: str, chance: random.Random) -> None:
     stop.set()
     for task in work:
         await task
+    await built.hang_up_on_the_dead()
     while len(built.gateways) < gateways:
         await built.start_gateway()
 
