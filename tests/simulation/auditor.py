@@ -2,7 +2,7 @@
 
 Strategy: the auditor knows three things and nothing of how the ledger decides: what banks sent, what banks heard, and
 which rows are in the store. After every step of the loop it takes the rows that are new into books of its own and
-checks them against everything that was promised before; at quiet moments it compares all rows with its books. Money
+checks them against everything that was promised before; then it compares all rows with its books. Money
 is counted here by addition only: no penalty, no allocation, no idempotency is recomputed.
 
 Promises. A bank that heard "booked" finds that payment, once, with that amount, number and date. A bank that heard a
@@ -85,17 +85,22 @@ class Auditor:
                 self._heard_of_status(order, answer)
 
     def _heard_of_payment(self, order: Order, answer: Answer) -> None:
-        order.unanswered -= 1
+        # A copy that was answered "unknown" may still be booked: it stays open.
+        order.unanswered -= answer.meaning is not OutcomeClass.UNKNOWN_OUTCOME
         match answer.meaning:
             case OutcomeClass.SUCCESS:
                 self._must_be_booked(order, answer)
             case OutcomeClass.FINAL_REFUSAL:
                 self._must_never_be_booked(order, f"refused with {answer.code}")
-            case OutcomeClass.RETRY_LATER if not order.unanswered and not self._world.weather.duplicate:
+            case OutcomeClass.RETRY_LATER if self._is_told_all(order):
                 self._world.tally["told to send again, and nothing else under way"] += 1
                 if order.key in self.booked:
                     raise Violation(f"{_name(order)}: told {answer.code}, nothing booked, but it is booked")
                 self.not_now[order.key] = answer.code
+
+    def _is_told_all(self, order: Order) -> bool:
+        """Whether the bank may take "nothing booked" at its word: no other copy is under way, and none was booked."""
+        return not order.unanswered and not order.reference_no and not self._world.weather.duplicate
 
     def _heard_of_undo(self, order: Order, answer: Answer) -> None:
         if answer.meaning is OutcomeClass.SUCCESS and answer.undone:
@@ -139,8 +144,12 @@ class Auditor:
         if order.key in self.booked:
             raise Violation(f"{_name(order)}: told '{why}', but it is booked")
         self.never.setdefault(order.key, why)
-        if not any(order.key in book.database.records for book in self._books):
+        if not self.is_kept_out(order):
             raise Violation(f"{_name(order)}: told '{why}', but nothing keeps it from being booked later")
+
+    def is_kept_out(self, order: Order) -> bool:
+        """Whether the store holds something under the payment's key that keeps a late copy from being booked."""
+        return any(order.key in book.database.records for book in self._books)
 
     # --- what is in the store
 
@@ -149,14 +158,10 @@ class Auditor:
         for book in self._books:
             book.look()
 
-    def compare(self) -> None:
-        """All rows against the auditor's books."""
-        for book in self._books:
-            book.compare()
-
     def conclude(self, banks: list[Bank]) -> None:
         """At the end: every order has one, the store says the same, and the sums agree bank by bank."""
-        self.compare()
+        for book in self._books:
+            book.compare()
         for bank in banks:
             standing_fen = 0
             for order in bank.orders:
@@ -228,6 +233,7 @@ class _Book:
             rows = list(islice(reversed(self.database.postings.values()), new))
             for posting in reversed(rows):
                 self._take(posting)
+            self.compare()
         if len(self.database.clearing_days) != len(self._days):
             self._days = list(self.database.clearing_days)
 
@@ -270,6 +276,7 @@ class _Book:
             raise Violation(f"bill {receivable_id}: less than no penalty received")
 
     def compare(self) -> None:
+        """All rows against the auditor's books; the store is at rest between two steps, so this holds after each."""
         if list(self.database.postings.values()) != self._postings:
             raise Violation("a posting was changed or removed")
         applied: Counter[str] = Counter()

@@ -6,7 +6,8 @@ Strategy: every order of a payer is one task that ends when the bank knows for c
 2. A reversal, a cancel, and whatever else was begun is repeated until it has a final answer.
 3. `retry_later`: the same message again after a pause. `final_refusal`: the payer gets the money back.
 4. Some reverse what was answered (their own booking failed), some reverse in the same breath as they pay, so that the
-   reversal may overtake the payment; some payers change their mind at the counter (same-day cancel).
+   reversal may overtake the payment; some payers change their mind at the counter (same-day cancel), and some tellers
+   cancel what the bank's system reverses at the same time.
 
 Everything that a bank hears, it tells the auditor, also what it no longer waits for.
 """
@@ -85,7 +86,7 @@ class Bank:
 
     async def _drive(self, order: Order) -> Conclusion:
         chance = self.world.chance
-        if chance.random() < 0.3:
+        if chance.random() < 0.5:
             await self._enquire(order)
         if chance.random() < 0.1:
             self.world.tally["reversals sent together with their payment"] += 1
@@ -95,6 +96,9 @@ class Bank:
         answer = await self._pay(order)
         if answer is None:
             return await self._reverse(order)
+        if answer.meaning is OutcomeClass.RETRY_LATER:
+            self.world.tally["payers who went away when told to try later"] += 1
+            return Conclusion.RETURNED
         if answer.meaning is OutcomeClass.FINAL_REFUSAL:
             return Conclusion.RETURNED
         wish = chance.random()
@@ -118,7 +122,10 @@ class Bank:
         return self.wire.pay(order)
 
     async def _pay(self, order: Order) -> Answer | None:
-        """The final answer to a payment; None where the bank gave up waiting for one."""
+        """The final answer to a payment; None where the bank gave up waiting for one, and must reverse.
+
+        `retry_later` is an answer too where every copy that was sent has one: nothing is booked, and the payer may go.
+        """
         token = (OperationKind.PAYMENT, order.key.trace_no)
         left = self.world.chance.choice((1, 2, 3))
         pause = FIRST_PAUSE_SECONDS
@@ -127,6 +134,8 @@ class Bank:
             if answer is not None and answer.meaning in _FINAL:
                 return answer
             if answer is not None and answer.meaning is OutcomeClass.RETRY_LATER:
+                if order.key in self.world.auditor.not_now and self.world.chance.random() < 0.3:
+                    return answer
                 await self._sign_on()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -162,6 +171,11 @@ class Bank:
         trace_no = self.next_trace()
         self.world.auditor.wants_undone(order)
         token = (OperationKind.SAME_DAY_CANCEL, trace_no)
+        if self.world.chance.random() < 0.3:
+            self.world.tally["cancels and reversals of the same payment"] += 1
+            self._order_of[token] = order
+            self._send(self.wire.cancel(trace_no, self.now(), order))
+            return await self._reverse(order)
         answer = await self._until_final(token, order, lambda: self.wire.cancel(trace_no, self.now(), order))
         if answer.meaning is OutcomeClass.FINAL_REFUSAL and self.world.chance.random() < 0.5:
             return await self._reverse(order)

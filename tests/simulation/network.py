@@ -2,8 +2,8 @@
 
 Strategy: a message first passes the relays on its way (it may vanish there, come twice, or take long, and so overtake
 or be overtaken), then it enters a byte stream, which keeps its order and cuts it into pieces of any size, or breaks in
-the middle of a message. `IsoLine` has such a stream each way; on a `MessageLine` every message is an exchange of its own.
-What happens on the way belongs to no machine: it goes on when a sender dies.
+the middle of a message. `IsoLine` has such a stream each way; on a `MessageLine` each message travels alone. What
+happens on the way belongs to no machine: it goes on when a sender dies.
 """
 
 from __future__ import annotations

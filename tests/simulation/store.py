@@ -28,6 +28,9 @@ from .loop import Machine
 if TYPE_CHECKING:
     from .world import World
 
+# "Done later" and the outage are what tempts a client most to tell something that is not so.
+_FATES = ("never received", "done", "done later", "done later", "done, then an outage", "done, then an outage")
+
 
 class Server:
     """All partitions on one database server, and who is connected."""
@@ -109,11 +112,13 @@ class Session:
         return CommitResult.UNKNOWN if self.is_lost else result
 
     async def _unknown(self) -> CommitResult:
-        fate = self._world.chance.choice(("never received", "done", "done later", "done later"))
+        fate = self._world.chance.choice(_FATES)
         self._world.tally[f"commit unknown, {fate}"] += 1
         self.is_lost = True
-        if fate == "done":
+        if fate.startswith("done") and fate != "done later":
             await self._inner.commit()
+        if fate == "done, then an outage":
+            self._world.spawn(self._world.outage())
         if fate == "done later":
             self._is_landing = True
             self._world.spawn(self._land(self._world.chance.random() * self._world.weather.late_commit_seconds))
@@ -161,4 +166,3 @@ class Session:
     def _check(self) -> None:
         if self.is_lost:
             raise ConnectionLost("simulated: the connection is gone")
-

@@ -67,7 +67,7 @@ class Order:
     paid_at: datetime
     reference_no: str = ""
     clearing_date: date | None = None
-    unanswered: int = 0  # copies of the payment that left and have no answer of their own
+    unanswered: int = 0  # copies of the payment that left, less the answers that are certain
     frames: dict[str, Any] = field(default_factory=dict)
 
 
@@ -281,5 +281,3 @@ def profile_of(number: int, *, sign_on_required: bool, answer_deadline_seconds: 
             "wire": wire,
         }
     )
-
-
