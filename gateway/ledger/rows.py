@@ -1,13 +1,13 @@
-"""Rows of the database as the ledger's values, and the ledger's values as columns of an insert. No I/O.
+"""Rows of the database as the ledger's values, and the ledger's values as rows of an insert. No I/O.
 
-Strategy: one pair of small functions a table. Inserts take whole columns (arrays), so that a batch is one statement
-however many rows it has; the column order here is the parameter order of the statement's file.
+Strategy: one pair of small functions a table. Inserts take one array of rows, so that a batch is one statement however
+many rows it has; the order of values here is that of the row's type (`new_payment` and its like) in the migrations.
+Enums go as they are: theirs are text already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 from typing import Any
 
 from gateway.database import Row
@@ -25,6 +25,7 @@ from gateway.ledger.outcome_text import outcome_from_json, outcome_to_json
 from gateway.ledger.store import Decided, key_order
 from gateway.operations import Channel, OperationKey, OperationKind, SettleMethod
 
+Rows = list[tuple[Any, ...]]
 Columns = list[list[Any]]
 OutcomeTexts = dict[int, str]  # by identity: the outcomes live as long as the batch
 _OPERATION_KIND = {
@@ -124,7 +125,8 @@ def line_from(row: Row) -> PostedLine:
 
 def key_columns(keys: Iterable[OperationKey]) -> Columns:
     """Banks, kinds, trace dates, trace numbers."""
-    return _transposed([(key.bank, key.kind.value, key.trace_date, key.trace_no) for key in keys], 4)
+    columns = [list(column) for column in zip(*map(_key_row, keys), strict=True)]
+    return columns or [[], [], [], []]
 
 
 def outcome_texts(decided: Iterable[Decided]) -> OutcomeTexts:
@@ -134,20 +136,21 @@ def outcome_texts(decided: Iterable[Decided]) -> OutcomeTexts:
     return {number: outcome_to_json(outcome) for number, outcome in kept.items()}
 
 
-def operation_columns(decided: Iterable[Decided], texts: OutcomeTexts) -> Columns:
-    rows = sorted(
+def operation_rows(decided: Iterable[Decided], texts: OutcomeTexts) -> Rows:
+    """In the order of their keys."""
+    records = sorted(
         ((record, one.trace_id) for one in decided for record in one.effects.records),
         key=lambda pair: key_order(pair[0].key),
     )
-    return _transposed([_operation_row(record, texts[id(record.outcome)], trace_id) for record, trace_id in rows], 14)
+    return [_operation_row(record, texts[id(record.outcome)], trace_id) for record, trace_id in records]
 
 
 def _operation_row(record: OperationRecord, text: str, trace_id: str) -> tuple[Any, ...]:
     key, by = record.key, record.fenced_by
-    fenced_by = (None, None, None, None) if by is None else (by.bank, by.kind.value, by.trace_date, by.trace_no)
+    fenced_by = (None, None, None, None) if by is None else (by.bank, by.kind, by.trace_date, by.trace_no)
     return (
         key.bank,
-        key.kind.value,
+        key.kind,
         key.trace_date,
         key.trace_no,
         record.customer_no,
@@ -160,23 +163,23 @@ def _operation_row(record: OperationRecord, text: str, trace_id: str) -> tuple[A
     )
 
 
-def payment_columns(postings: Sequence[Posting]) -> Columns:
+def payment_rows(postings: Iterable[Posting]) -> Rows:
     """In the order given: a later posting of a batch may undo an earlier one, and the order of booking is kept."""
-    return _transposed([_payment_row(posting) for posting in postings], 20)
+    return [_payment_row(posting) for posting in postings]
 
 
 def _payment_row(posting: Posting) -> tuple[Any, ...]:
     return (
         posting.payment_id,
-        posting.kind.value,
+        posting.kind,
         posting.key.bank,
         posting.key.trace_date,
         posting.key.trace_no,
         posting.customer_no,
         posting.org_code,
         posting.amount_fen,
-        posting.channel.value,
-        posting.settle_method.value,
+        posting.channel,
+        posting.settle_method,
         posting.outlet,
         posting.operator,
         posting.paid_at,
@@ -190,14 +193,14 @@ def _payment_row(posting: Posting) -> tuple[Any, ...]:
     )
 
 
-def entry_columns(decided: Iterable[Decided]) -> Columns:
+def entry_rows(decided: Iterable[Decided]) -> Rows:
     """The entries of every posting, numbered from 1; what concerns a receivable carries its unit and charge kind."""
-    rows: list[tuple[Any, ...]] = []
+    rows: Rows = []
     for one in decided:
         posting = one.effects.posting
         if posting is None:
             continue
-        head = (posting.key.bank, posting.channel.value, posting.clearing_date)
+        head = (posting.key.bank, posting.channel, posting.clearing_date)
         lines = {line.receivable_id: (line.charge_kind, line.org_code) for line in posting.lines}
         for line_no, entry in enumerate(one.effects.entries, start=1):
             tail = (None, posting.org_code) if entry.receivable_id is None else lines[entry.receivable_id]
@@ -205,7 +208,7 @@ def entry_columns(decided: Iterable[Decided]) -> Columns:
                 (
                     posting.payment_id,
                     line_no,
-                    entry.account.value,
+                    entry.account,
                     entry.amount_fen,
                     *head,
                     entry.receivable_id,
@@ -213,11 +216,11 @@ def entry_columns(decided: Iterable[Decided]) -> Columns:
                     *tail,
                 )
             )
-    return _transposed(rows, 11)
+    return rows
 
 
-def evidence_columns(decided: Iterable[Decided], texts: OutcomeTexts) -> Columns:
-    rows = []
+def evidence_rows(decided: Iterable[Decided], texts: OutcomeTexts) -> Rows:
+    rows: Rows = []
     for one in decided:
         evidence, key = one.evidence, one.operation.key
         if evidence is None or not proof.moves_money(one.operation):
@@ -225,7 +228,7 @@ def evidence_columns(decided: Iterable[Decided], texts: OutcomeTexts) -> Columns
         rows.append(
             (
                 key.bank,
-                key.kind.value,
+                key.kind,
                 key.trace_date,
                 key.trace_no,
                 evidence.trace_id,
@@ -236,24 +239,13 @@ def evidence_columns(decided: Iterable[Decided], texts: OutcomeTexts) -> Columns
                 proof.pack(evidence.request),
             )
         )
-    return _transposed(rows, 10)
+    return rows
 
 
-def sign_event_columns(decided: Iterable[Decided]) -> Columns:
+def sign_event_rows(decided: Iterable[Decided]) -> Rows:
     events = [(one.effects.sign_event, one.trace_id) for one in decided if one.effects.sign_event is not None]
-    rows: list[tuple[str, str, date, str, bool, str]] = [
-        (
-            event.key.bank,
-            event.key.kind.value,
-            event.key.trace_date,
-            event.key.trace_no,
-            event.signed_on,
-            trace_id,
-        )
-        for event, trace_id in events
-    ]
-    return _transposed(rows, 6)
+    return [(*_key_row(event.key), event.signed_on, trace_id) for event, trace_id in events]
 
 
-def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> Columns:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+def _key_row(key: OperationKey) -> tuple[Any, ...]:
+    return key.bank, key.kind, key.trace_date, key.trace_no

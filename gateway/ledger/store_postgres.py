@@ -2,7 +2,7 @@
 
 Strategy: the order of a batch is fixed (each step its own statement, as READ COMMITTED gives every statement a new look
 at the data): clearing lock shared, clearing day, customers in key order with SKIP LOCKED, keys and state, inserts in
-key order from arrays, running sums, COMMIT. Rules:
+key order from arrays of rows, running sums, COMMIT. Rules:
 
 - a statement touches the schema in `search_path` and nothing else, so the same SQL runs where schemas are spread;
 - payment ids come from the schema's sequence in blocks and leftovers are kept: ten digits have to last;
@@ -87,11 +87,11 @@ class PostgresStore:
         texts = rows.outcome_texts(decided)
         postings = [one.effects.posting for one in decided if one.effects.posting is not None]
         self._used_ids = {posting.payment_id for posting in postings}
-        await self._insert("insert_operation", rows.operation_columns(decided, texts), day, recorded_at)
-        await self._insert("insert_payment", rows.payment_columns(postings), self._currency, recorded_at)
-        await self._insert("insert_entry", rows.entry_columns(decided), self._currency)
-        await self._insert("insert_evidence", rows.evidence_columns(decided, texts), day, recorded_at)
-        await self._insert("insert_sign_event", rows.sign_event_columns(decided), day, recorded_at)
+        await self._insert("insert_operation", rows.operation_rows(decided, texts), day, recorded_at)
+        await self._insert("insert_payment", rows.payment_rows(postings), self._currency, recorded_at)
+        await self._insert("insert_entry", rows.entry_rows(decided), self._currency)
+        await self._insert("insert_evidence", rows.evidence_rows(decided, texts), day, recorded_at)
+        await self._insert("insert_sign_event", rows.sign_event_rows(decided), day, recorded_at)
         await self._update_running_sums(decided)
 
     async def commit(self) -> CommitResult:
@@ -116,9 +116,9 @@ class PostgresStore:
         # Not politely: a session whose COMMIT is unknown may hang, and closing must not wait for it.
         self._connection.drop()
 
-    async def _insert(self, name: str, columns: rows.Columns, *constants: Any) -> None:
-        if columns[0]:
-            await self._connection.execute(_sql(name), *columns, *constants)
+    async def _insert(self, name: str, new: rows.Rows, *constants: Any) -> None:
+        if new:
+            await self._connection.execute(_sql(name), new, *constants)
 
     async def _update_running_sums(self, decided: Sequence[Decided]) -> None:
         receivables: dict[str, Receivable] = {}

@@ -4,11 +4,5 @@ INSERT INTO entry (
 )
 SELECT
     new.payment_id, new.line_no, new.account, new.amount_fen, new.bank, new.channel, new.clearing_date,
-    new.clearing_date, new.receivable_id, new.billing_month, new.charge_kind, new.org_code, $12::text
-FROM unnest(
-    $1::bigint[], $2::smallint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::date[], $8::text[],
-    $9::integer[], $10::text[], $11::text[]
-) AS new (
-    payment_id, line_no, account, amount_fen, bank, channel, clearing_date, receivable_id, billing_month, charge_kind,
-    org_code
-);
+    new.clearing_date, new.receivable_id, new.billing_month, new.charge_kind, new.org_code, $2::text
+FROM unnest($1::new_entry[]) AS new;

@@ -9,13 +9,5 @@ SELECT
     new.channel, new.settle_method, new.outlet, new.operator, new.paid_at, new.paid_date, new.clearing_date,
     new.clearing_date, new.reference_no, new.original_payment_id, new.prepayment_opening_fen,
     new.prepayment_movement_fen, new.prepayment_opening_fen + new.prepayment_movement_fen, new.trace_id,
-    $21::text, $22::timestamptz
-FROM unnest(
-    $1::bigint[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[],
-    $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::date[], $15::date[], $16::text[], $17::bigint[],
-    $18::bigint[], $19::bigint[], $20::text[]
-) AS new (
-    payment_id, kind, bank, trace_date, trace_no, customer_no, org_code, amount_fen, channel, settle_method, outlet,
-    operator, paid_at, paid_date, clearing_date, reference_no, original_payment_id, prepayment_opening_fen,
-    prepayment_movement_fen, trace_id
-);
+    $2::text, $3::timestamptz
+FROM unnest($1::new_payment[]) AS new;

@@ -41,7 +41,7 @@ SELECT line FROM (
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
-    WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'S')
+    WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'S', 'c')
     UNION ALL
     SELECT n.nspname, c.relname, 0, '',
         'relation ' || c.relname || ' kind ' || c.relkind::text || ' owner ' || pg_get_userbyid(c.relowner)
@@ -53,7 +53,7 @@ SELECT line FROM (
         || coalesce(' with ' || array_to_string(c.reloptions, ' '), '')
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'S')
+    WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'S', 'c')
     UNION ALL
     SELECT n.nspname, c.relname, 2, k.conname, 'constraint ' || k.conname || ' ' || pg_get_constraintdef(k.oid)
     FROM pg_constraint AS k
