@@ -41,6 +41,7 @@ class Weather:
     restarts: int
     outages: int
     stall_seconds: float
+    outage_seconds: float
     # clocks and deadlines
     skew_seconds: float
     start_hour: float  # Shanghai time of the world's beginning
@@ -78,9 +79,10 @@ def draw_weather(chance: random.Random) -> Weather:
         restarts=chance.choice((0, 0, 0, 1)),
         outages=chance.choice((0, 0, 0, 1, 2)),
         stall_seconds=rate(0.1, 5.0, 40.0),
+        outage_seconds=rate(1.0, 5.0, 25.0),
         skew_seconds=rate(0.0, 2.0, 300.0),
         start_hour=rate(10.0, 23.97, 23.995),
-        answer_deadline_seconds=rate(2.0, 5.0, 20.0),
-        bank_patience_seconds=rate(1.0, 5.0, 30.0),
+        answer_deadline_seconds=rate(2.0, 2.0, 5.0, 20.0),
+        bank_patience_seconds=rate(1.0, 5.0, 5.0, 30.0),
         sign_on_required=chance.random() < 0.5,
     )

@@ -98,7 +98,9 @@ class World:
             batch_operations=self.chance.choice((1, 4, 128)),
             # Longer than in production: a customer who is held for seconds would be tried for half of the run.
             retry_pause_seconds=self.chance.choice((0.02, 0.2)),
+            reconnect_most_seconds=self.chance.choice((0.1, 2.0)),
         )
+        self._crowds = [self.chance.random() * self.span_seconds for _ in range(self.chance.choice((0, 1, 2, 3)))]
         self.context = copy_context()
         hour = timedelta(hours=self.weather.start_hour)
         self._start = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=ZONE) + hour
@@ -228,11 +230,15 @@ class World:
         self.auditor.conclude(self.banks)
 
     def _day_of(self, bank: Bank) -> tuple[list[tuple[float, Order]], float | None]:
-        starts = [
-            (self.chance.random() * self.span_seconds, self._order(bank)) for _ in range(self.weather.orders_per_bank)
-        ]
+        starts = [(self._start_of_order(), self._order(bank)) for _ in range(self.weather.orders_per_bank)]
         signs_off = self.weather.sign_on_required and self.chance.random() < 0.3
         return starts, self.chance.random() * self.span_seconds if signs_off else None
+
+    def _start_of_order(self) -> float:
+        """In some worlds payers come in crowds, so that processes meet at the same customers."""
+        if not self._crowds:
+            return self.chance.random() * self.span_seconds
+        return self.chance.choice(self._crowds) + self.chance.random() * 0.02
 
     def _after_step(self) -> None:
         self.auditor.look()
@@ -324,7 +330,7 @@ class World:
         self.note("database", "goes down")
         self.tally["database outages"] += 1
         self.server.go_down()
-        await asyncio.sleep(self.chance.random() * 5.0)
+        await asyncio.sleep(self.chance.random() * self.weather.outage_seconds)
         self.server.is_up = True
         self.note("database", "is up")
 
