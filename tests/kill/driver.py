@@ -29,7 +29,9 @@ from busbar.bank.wires import Answer, Meaning, Order, Wire
 
 ZONE = ZoneInfo("Asia/Shanghai")
 TELLERS = 10  # of each bank; more only make the queue longer
-PAUSE_SECONDS = 0.05  # after no answer, and between two attempts to settle
+PAUSE_SECONDS = 0.05  # between two attempts to settle
+GONE_SECONDS = 0.2  # after no answer: a teller sees that the line is dead
+SETTLERS = 16  # operations settled at a time: a bank that comes back doesn't storm the utility
 SETTLE_TIMEOUT_SECONDS = 30.0
 FINAL = (Meaning.OK, Meaning.REFUSED)
 Key = tuple[str, str, date, str]  # bank, kind, trace date, trace number
@@ -111,7 +113,10 @@ class Bank:
 
         async def teller() -> None:
             while not stop.is_set():
-                await self._visit()
+                if self.wires:
+                    await self._visit()
+                else:
+                    await asyncio.sleep(GONE_SECONDS)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(TELLERS):
@@ -119,15 +124,19 @@ class Bank:
 
     async def settle(self) -> list[str]:
         """End every open operation; returns what contradicts itself (nothing, in a sound house)."""
-        contradictions: list[str] = []
         # Payments first or last: a reversal may meet its payment booked, lost or still to come.
         waiting = sorted(self.open.items(), key=lambda item: item[0][2:], reverse=self.chance.random() < 0.5)
         self.settled += len(waiting)
+        settlers = asyncio.Semaphore(SETTLERS)
+
+        async def settle_one(key: Key, asked: Asked) -> str | None:
+            async with settlers:
+                await self._settle_one(key, asked)
+                return await self._contradiction(key, asked)
+
         async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
-            told = await asyncio.gather(*(self._settle_one(key, asked) for key, asked in waiting))
-        for lines in told:
-            contradictions += lines
-        return contradictions
+            told = await asyncio.gather(*(settle_one(key, asked) for key, asked in waiting))
+        return [line for line in told if line is not None]
 
     def key(self, asked: Asked) -> Key:
         return (self.code, asked.kind, *asked.trace)
@@ -165,7 +174,7 @@ class Bank:
             return
         answer = await self.ask(payment)
         if answer.meaning is Meaning.NO_ANSWER:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(GONE_SECONDS)
         elif answer.meaning is Meaning.OK and story < 0.18:
             await self.ask(Asked("SAME_DAY_CANCEL", payment.order, self._trace(), answer.reference_no))
         elif story < 0.28:
@@ -200,13 +209,12 @@ class Bank:
     def _trace(self) -> tuple[date, str]:
         return self.bank_date, f"{next(self._numbers):012d}"
 
-    async def _settle_one(self, key: Key, asked: Asked) -> list[str]:
+    async def _settle_one(self, key: Key, asked: Asked) -> None:
         while key in self.open:
             answer = await self._settling_step(asked)
             self._believe(asked, answer)
             if key in self.open:
                 await asyncio.sleep(PAUSE_SECONDS)
-        return await self._contradiction(key, asked)
 
     async def _settling_step(self, asked: Asked) -> Answer:
         """The same message again; of a payment its status, with or without a fence; or first a reversal."""
@@ -236,16 +244,19 @@ class Bank:
     async def _status(self, payment: Asked, *, fence: bool) -> Answer:
         return await self.chance.choice(self.wires).status(payment.order, self._trace(), fence=fence)
 
-    async def _contradiction(self, key: Key, asked: Asked) -> list[str]:
-        """The status enquiry says of a settled payment what the log says."""
+    async def _contradiction(self, key: Key, asked: Asked) -> str | None:
+        """The status enquiry says of a settled payment what the log says; else what it says."""
         if asked.kind != "PAYMENT" or not self.wires[0].has_status_enquiry:
-            return []
+            return None
         status = await self._status(asked, fence=False)
+        while status.meaning in (Meaning.RETRY, Meaning.NO_ANSWER):
+            await asyncio.sleep(PAUSE_SECONDS)
+            status = await self._status(asked, fence=False)
         expected = ("BOOKED", "CANCELLED") if key in self.log.success else ("REFUSED", "FENCED")
         if status.meaning is Meaning.OK and status.payment_state in expected:
-            return []
+            return None
         told = f"{status.meaning.value} {status.payment_state}"
-        return [f"{key}: {'acknowledged' if key in self.log.success else 'refused'}, but its status is {told}"]
+        return f"{key}: {'acknowledged' if key in self.log.success else 'refused'}, but its status is {told}"
 
 
 def _as_payment(status: Answer) -> Answer:

@@ -7,9 +7,12 @@ test's; several may run on it at once. Killing is SIGKILL, of the gateway's proc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import json
+import os
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -109,8 +112,23 @@ class House:
         while self.dead:
             await self.dead.pop().hang_up()
 
-    async def kill_postgresql(self) -> None:
+    async def kill_postgresql(self, *, everybody: bool) -> None:
+        """SIGKILL of the postmaster; its sessions finish their statement and end. Of `everybody`: as a power cut."""
+        if everybody:
+            for process in (self.server.pid, *_children(self.server.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process or 0, signal.SIGKILL)
         await asyncio.to_thread(self.server.kill)
+
+    async def kill_session(self) -> None:
+        """SIGKILL of a lane's session: PostgreSQL ends all others and recovers by itself."""
+        connection = await asyncpg.connect(self.server.superuser_dsn("busbar"))
+        sessions = await connection.fetch(
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'busbar lane%' ORDER BY pid"
+        )
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(sessions[0]["pid"], signal.SIGKILL)
+        connection.terminate()
 
     async def restart_postgresql(self) -> None:
         await asyncio.to_thread(self.server.restart)
@@ -134,7 +152,7 @@ class House:
 async def house(folder: Path, chance: random.Random) -> AsyncIterator[House]:
     """A house with a filled ledger and both banks signed on, without a gateway yet."""
     today = datetime.now(ZONE).date()
-    server = await asyncio.to_thread(provide, None)
+    server = await asyncio.to_thread(provide, None, {"recovery_init_sync_method": "syncfs"})
     try:
         assert not server.external
         await _make_database(server, today, folder)
@@ -158,6 +176,17 @@ async def house(folder: Path, chance: random.Random) -> AsyncIterator[House]:
 async def sign_on(built: House) -> None:
     answer = await built.gateways[0].wires["GZB"].sign(on=True, trace_no="999999999999")
     assert answer.meaning is Meaning.OK
+
+
+def _children(parent: int | None) -> list[int]:
+    """The processes whose parent this is (proc_pid_stat(5), field 4)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if entry.name.isdigit() and int(fields[1]) == parent:
+                found.append(int(entry.name))
+    return found
 
 
 def _bank(code: str, index: int, chance: random.Random, log: AcknowledgementLog, today: date) -> Bank:

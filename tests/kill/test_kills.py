@@ -1,8 +1,8 @@
 """SIGKILL at random moments under load, and nothing that was acknowledged is lost or doubled.
 
-Strategy: rounds. Two banks work; at a moment drawn by the seed somebody is killed: the gateway, PostgreSQL, both at
-once, or one of two gateways on the same ledger. What died is started again, the banks settle everything that nobody
-answered, and then
+Strategy: rounds. Two banks work; at a moment drawn by the seed somebody is killed: the gateway, PostgreSQL (all of
+its processes as in a power cut, the postmaster alone, or one session), gateway and server at once, or one of two
+gateways on the same ledger. What died is started again, the banks settle everything that nobody answered, and then
 
 - the audit must find the ledger sound and everything in the banks' acknowledgement log true;
 - the ledger holds exactly the postings that the log knows, no other: every unanswered one is there once or not at all;
@@ -35,7 +35,7 @@ pytestmark = [
 ]
 SEED = int(os.environ.get("BUSBAR_KILL_SEED", "20261123"))
 ROUNDS = int(os.environ.get("BUSBAR_KILL_ROUNDS", "0"))  # 0: as many as each test says
-GATEWAY, POSTGRESQL, BOTH = "gateway", "postgresql", "both"
+GATEWAY, SERVER, POSTMASTER, SESSION, BOTH = "gateway", "server", "postmaster", "session", "gateway and server"
 
 
 @contextmanager
@@ -55,10 +55,12 @@ async def play_round(built: House, victim: str, chance: random.Random) -> None:
     gateways = len(built.gateways)
     if victim in (GATEWAY, BOTH):
         await built.kill_gateway(chance.choice(built.gateways))
-    if victim in (POSTGRESQL, BOTH):
-        await built.kill_postgresql()
+    if victim in (SERVER, POSTMASTER, BOTH):
+        await built.kill_postgresql(everybody=victim != POSTMASTER)
         await asyncio.sleep(chance.uniform(0, 0.3))
         await built.restart_postgresql()
+    if victim == SESSION:
+        await built.kill_session()
     if built.gateways:
         await asyncio.sleep(chance.uniform(0.1, 0.5))
     stop.set()
@@ -95,9 +97,9 @@ def audit_from_the_command_line(built: House) -> None:
     ("gateways", "victims"),
     [
         pytest.param(1, (GATEWAY,) * 7, id="the-gateway"),
-        pytest.param(1, (POSTGRESQL, POSTGRESQL, BOTH, POSTGRESQL, BOTH, POSTGRESQL), id="postgresql"),
+        pytest.param(1, (SERVER, POSTMASTER, SERVER, BOTH, SERVER, SESSION, SERVER, SERVER), id="postgresql"),
         pytest.param(
-            2, (GATEWAY, POSTGRESQL, GATEWAY, BOTH, GATEWAY, GATEWAY, POSTGRESQL, GATEWAY), id="one-of-two-gateways"
+            2, (GATEWAY, SERVER, GATEWAY, BOTH, GATEWAY, POSTMASTER, GATEWAY, SERVER, GATEWAY), id="one-of-two-gateways"
         ),
     ],
 )
