@@ -4,7 +4,7 @@ Strategy: an installation is a folder. `load(folder)` reads every file, checks e
 about each other, and either returns one frozen `Installation` or raises one `ConfigError` with *all* mistakes, each
 with its file, its line, where it stands and what to do. Nothing starts on half a configuration.
 
-    busbar.toml     the utility, database, ledger, HTTP, limits, penalty rules, night
+    busbar.toml     the utility, database, ledger, HTTP, limits, penalty rules, night, payment events
     banks/*.toml    one file a bank (gateway.banks.profile)
     keys/           the keyring (gateway.keyring); named here by id only
     inbox/CODE/     settlement files of the bank CODE
@@ -18,7 +18,9 @@ installation's.
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import BaseModel, ValidationError
 
 from gateway.banks.load import BankFile, cross_check
@@ -205,4 +208,25 @@ def _check_main(folder: Path, settings: BusbarFile, lines: Lines, keyring: Keyri
         if least.to_date is None or following_least.from_date <= least.to_date:
             what = "begins before the row before has ended; set that row's to_date"
             add(("penalty", "minimum", index, "from_date"), what)
+    for place, what in _check_events(folder, settings, keyring):
+        add(("events", *place), what)
     return mistakes
+
+
+def _check_events(folder: Path, settings: BusbarFile, keyring: Keyring) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Mistakes of `[[events]]`: where in it, and what to do."""
+    names: set[str] = set()
+    for index, subscriber in enumerate(settings.events):
+        if subscriber.name in names:
+            yield (index, "name"), "is another subscriber's already; each has a name, and a cursor, of its own"
+        names.add(subscriber.name)
+        try:
+            if not isinstance(keyring.signing_key(subscriber.sign_key).private, RSAPrivateKey):
+                yield (index, "sign_key"), "is not an RSA key; make one with: busbar keys new rsa ID"
+        except ValueError as error:
+            yield (index, "sign_key"), str(error)
+        if subscriber.ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=folder / subscriber.ca_file)
+            except (OSError, ValueError):  # an SSLError is an OSError
+                yield (index, "ca_file"), "can't be read, or holds no certificate in PEM"

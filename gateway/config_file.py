@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -20,6 +21,7 @@ EMBEDDED = "embedded"
 _DSN = re.compile(r"postgres(?:ql)?://(?:[^/?#@]*@)?[^/?#]*/[A-Za-z_][A-Za-z0-9_]*(?:\?.*)?\Z")
 _DSN_PASSWORD = re.compile(r"//[^/?#@]*:[^/?#@]*@|[?&]password=")
 _REFERENCE = re.compile(r"(?:file:[^\0\n]+|env:[A-Za-z_][A-Za-z0-9_]*)\Z")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _FOLDER = re.compile(r"[^\0\n]+\Z")
 
 
@@ -42,6 +44,21 @@ def _reference(text: str) -> str:
 def _folder(text: str) -> str:
     if not _FOLDER.match(text):
         raise ValueError("a folder's path is needed, relative to the installation or absolute")
+    return text
+
+
+def _event_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if host is None or parts.scheme not in ("http", "https") or not text.isascii():
+        raise ValueError('not an address such as "https://events.internal/payments"')
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValueError("user, password and #fragment may not stand here; the receiver checks our signature")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise ValueError("customers' numbers go over https; http only to this machine (127.0.0.1, ::1, localhost)")
     return text
 
 
@@ -145,6 +162,18 @@ class Night(Strict):
     reports: Folder = "var/reports"
 
 
+class EventSubscriber(Strict):
+    """One receiver of payment events. Its name is its cursor's: under a new name it begins anew."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    url: Annotated[str, AfterValidator(_event_url)]
+    sign_key: KeyId = Field(description="an RSA key of ours")
+    ca_file: Folder | None = Field(default=None, description="PEM of who vouches for the receiver; none: the system's")
+    batch_events: int = Field(default=100, ge=1, le=1_000)  # an event is about 600 bytes
+    timeout_seconds: float = Field(default=5, gt=0, le=60)
+    give_up_after_seconds: int = Field(default=86_400, ge=1, le=30 * 86_400)  # then it is a dead letter
+
+
 class BusbarFile(Strict):
     """The whole of busbar.toml."""
 
@@ -156,6 +185,7 @@ class BusbarFile(Strict):
     penalty: Penalty
     prepayment: Prepayment = Prepayment()
     night: Night = Night()
+    events: list[EventSubscriber] = Field(default_factory=list)
 
     def rules(self, sign_on_required: frozenset[str]) -> Rules:
         """The ledger's rules; `sign_on_required` are the codes of the banks that must sign on."""
@@ -191,4 +221,5 @@ MODELS = (
     Penalty,
     Prepayment,
     Night,
+    EventSubscriber,
 )

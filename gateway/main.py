@@ -1,8 +1,9 @@
 """The gateway's only wiring: an installation becomes a ledger, a service and servers, and ends in good order.
 
 Strategy: everything else is handed what it needs and knows nobody; who knows everybody is here. Starting goes ledger,
-servers, "ready"; stopping goes the other way: accept no more, finish what is in flight (bounded), and only then stop
-the lanes, so that no answer is lost that could be given. A start that fails half-way stops what had started.
+payment events, servers, "ready"; stopping goes the other way: accept no more, finish what is in flight (bounded), and
+only then stop the lanes, so that no answer is lost that could be given. A start that fails half-way stops what had
+started.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import uvloop
 
 from gateway.banks.profile import BankXmlWire, Iso8583Wire
 from gateway.config import Installation
+from gateway.events.deliveries import delivering
+from gateway.events.subscriber import subscribers_of
 from gateway.ledger.decide import decide
 from gateway.ledger.ledger import Ledger
 from gateway.metrics import Metrics
@@ -75,6 +78,7 @@ async def run(
     metrics = Metrics()
     async with (
         Ledger(database_dsn, installation.partitions, rules=installation.rules, decide=decide) as ledger,
+        delivering(database_dsn, installation.partitions, subscribers_of(installation), metrics),
         serving(installation, ledger.submit, _health_of(ledger), metrics) as addresses,
     ):
         with _signals(stopped):

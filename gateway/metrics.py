@@ -41,6 +41,21 @@ class Metrics:
         self.connections_refused = Counter(
             "busbar_connections_refused", "Connections refused", ("bank", "why"), registry=self.registry
         )
+        self.events_delivered = Counter(
+            "busbar_events_delivered", "Payment events that a subscriber took", ("subscriber",), registry=self.registry
+        )
+        self.events_dead = Gauge(
+            "busbar_events_dead",
+            "Payment events that wait for a person",
+            ("subscriber", "partition"),
+            registry=self.registry,
+        )
+        self.events_lag_seconds = Gauge(
+            "busbar_events_lag_seconds",
+            "Age of the oldest payment event that was not told yet, letters aside",
+            ("subscriber", "partition"),
+            registry=self.registry,
+        )
 
     def render(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -1,0 +1,1 @@
+"""Statements of the outbox; each touches the schema in `search_path` and nothing else."""
