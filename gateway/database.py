@@ -76,8 +76,8 @@ class DataError(DatabaseError):
     """A value does not fit its type, or refers to a row that is not there."""
 
 
-# All that the driver raises. InternalClientError is what it says after the server's last word ("the postmaster is gone")
-# has come and before the connection is seen to be closed: the session is lost.
+# All that the driver raises. InternalClientError is what it says once the server's last word ("the postmaster is gone")
+# has come and the connection is not yet seen to be closed: the session is lost.
 _DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
