@@ -92,11 +92,12 @@ def _report(**values: object) -> None:
 
 
 async def play_day(
-    setup: BankSetup, *, visits: int, bank_date: date, last_day: bool, wait_to_begin: bool = False
+    setup: BankSetup, *, visits: int, bank_date: date, last_day: bool, wait_after: int | None = None
 ) -> int:
     """Play one day's visits; returns the number of surprises (0 is a good day).
 
-    With `wait_to_begin` the doors open when a line comes on standard input, so that several banks can begin at once.
+    After `wait_after` visits the bank waits for a line on standard input, so that whoever plays with several banks can
+    let something happen while all of them are at work, however fast each is.
     """
     book = Book(setup.book_file)
     wire = connect(setup)
@@ -116,10 +117,12 @@ async def play_day(
     try:
         await wire.open()
         await _sign(teller, on=True)
-        if wait_to_begin:
-            _report(event="ready")
+        until = len(stories) if wait_after is None else wait_after
+        await _work(teller, stories[:until], setup.workers, range(len(stories)))
+        if wait_after is not None:
+            _report(event="waiting", done=until)
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-        await _work(teller, stories, setup.workers)
+            await _work(teller, stories[until:], setup.workers, range(until, len(stories)))
         await _settle_suspects(teller)
         if last_day and wire.has_sessions:
             await _after_sign_off(teller)
@@ -137,17 +140,18 @@ async def play_day(
     return len(teller.surprises)
 
 
-async def _work(teller: Teller, stories: list[Scenario], workers: int) -> None:
+async def _work(teller: Teller, stories: list[Scenario], workers: int, of_day: range) -> None:
+    """Play the stories; `of_day` are the numbers of visits from here to the end of the day, for the progress."""
     waiting = iter(stories)
-    done = 0
+    done, total = of_day.start, of_day.stop
 
     async def worker() -> None:
         nonlocal done
         for story in waiting:
             await story.play(teller)
             done += 1
-            if done % 5 == 0 or done == len(stories):
-                _report(event="progress", done=done, total=len(stories))
+            if done % 5 == 0 or done == total:
+                _report(event="progress", done=done, total=total)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(workers):

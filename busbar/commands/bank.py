@@ -25,14 +25,14 @@ def command() -> None:
 @click.option("--visits", type=click.IntRange(1, 1_000_000), default=300, show_default=True, help="payers' visits 笔数")
 @click.option("--date", "bank_date", type=_DAY, required=True, help="the bank's clearing date 清算日期")
 @click.option("--last-day", is_flag=True, help="sign off at the end, and try what may come after it 签退")
-@click.option("--wait", "wait_to_begin", is_flag=True, help="begin the visits when a line comes on standard input")
-def play(setup_file: Path, visits: int, bank_date: datetime, last_day: bool, wait_to_begin: bool) -> None:
+@click.option("--wait-after", type=click.IntRange(0), help="after so many visits wait for a line on standard input")
+def play(setup_file: Path, visits: int, bank_date: datetime, last_day: bool, wait_after: int | None) -> None:
     """Play a day's visits against the gateway; prints JSON lines of progress and the day's tally."""
     from busbar.bank.play import play_day
 
     try:
         setup = load_setup(setup_file)
-        day = play_day(setup, visits=visits, bank_date=bank_date.date(), last_day=last_day, wait_to_begin=wait_to_begin)
+        day = play_day(setup, visits=visits, bank_date=bank_date.date(), last_day=last_day, wait_after=wait_after)
         surprises = asyncio.run(day)
     except (BankSetupError, OSError) as error:
         raise click.ClickException(f"{error}") from None

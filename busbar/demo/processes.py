@@ -63,10 +63,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A bank's day: its clearing date, the visits, and whether the bank signs off for good at its end."""
+    """A bank's day: its clearing date, the visits, after how many of them it waits for the others, and whether the
+    bank signs off for good at its end.
+    """
 
     clearing_date: date
     visits: int
+    wait_after: int
     is_last: bool
 
 
@@ -75,13 +78,14 @@ async def play(
     day: Day,
     log_file: Path,
     progress: Callable[[int], None],
-    may_begin: Callable[[], Awaitable[object]],
+    may_go_on: Callable[[], Awaitable[object]],
 ) -> dict[str, Any]:
-    """One bank's day; `progress` gets the visits done, `may_begin` is awaited between sign-on and the first visit.
+    """One bank's day; `progress` gets the visits done, `may_go_on` is awaited after `day.wait_after` of them.
 
     Returns the bank's own account of the day.
     """
-    arguments = ["bank", "play", "--wait", "--setup", str(setup), "--visits", str(day.visits)]
+    arguments = ["bank", "play", "--setup", str(setup)]
+    arguments += ["--visits", str(day.visits), "--wait-after", str(day.wait_after)]
     arguments += ["--date", day.clearing_date.isoformat(), *(["--last-day"] if day.is_last else [])]
     with log_file.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
@@ -93,8 +97,8 @@ async def play(
         assert process.stdout is not None  # noqa: S101
         async for line in process.stdout:
             told = json.loads(line)
-            if told["event"] == "ready":
-                await may_begin()
+            if told["event"] == "waiting":
+                await may_go_on()
                 process.stdin.write(b"\n")
             elif told["event"] == "progress":
                 progress(told["done"])

@@ -38,10 +38,9 @@ from reconciliation.result import NightResult
 from reconciliation.setup import STAGE_WORDS, Stage, Step, setup_from
 from reconciliation.store import NightStore
 
-# The cut-off comes when the faster bank has done this share of its visits, and the slower one enough for a day of its
-# own: payments are in flight on both wires.
-CUT_OFF_AFTER = 0.65
-CUT_OFF_AFTER_SLOWER = 0.45
+# After this share of their visits both banks wait for each other; then they go on and the cut-off begins, all at once.
+# So payments are in flight, and each bank has enough of them on both sides of it, however fast it is.
+CUT_OFF_AFTER = 0.5
 WORKERS = 12
 
 
@@ -137,27 +136,24 @@ class _Demo:
 
     async def _play(self, day: date, *, last_day: bool) -> None:
         """Both banks play at once; the cut-off comes in the middle of it."""
-        done = dict.fromkeys(BANKS, 0)
         wanted = self.settings.visits_per_bank_and_day
         time_to_cut = asyncio.Event()
-        begin = asyncio.Barrier(len(BANKS))  # a bank that starts late would have its whole day after the cut-off
+        wait_after, together = int(wanted * CUT_OFF_AFTER), asyncio.Barrier(len(BANKS))
         with _bars(self.console) as bars:
             tasks = {bank: bars.add_task(f"{bank} 营业 business", total=wanted) for bank in BANKS}
             cut_task = bars.add_task("日切 cut-off", total=self.installation.partitions)
 
-            def watch(bank: str, count: int) -> None:
-                done[bank] = count
-                bars.update(tasks[bank], completed=count)
-                if max(done.values()) >= wanted * CUT_OFF_AFTER and min(done.values()) >= wanted * CUT_OFF_AFTER_SLOWER:
-                    time_to_cut.set()
+            async def go_on() -> None:
+                await together.wait()
+                time_to_cut.set()
 
             async def play(bank: str) -> None:
                 told = await processes.play(
                     self.world.setup(bank),
-                    processes.Day(day, wanted, last_day),
+                    processes.Day(day, wanted, wait_after, last_day),
                     self.world.log,
-                    lambda count: watch(bank, count),
-                    begin.wait,
+                    lambda count: bars.update(tasks[bank], completed=count),
+                    go_on,
                 )
                 self.told.played.append(told)
 
