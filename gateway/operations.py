@@ -72,6 +72,10 @@ class OperationKey:
         if len(self.trace_no) > 32:
             raise ValueError("a trace number has at most 32 characters")
 
+    def __hash__(self) -> int:
+        # A key is looked up half a dozen times a payment; hashing an enum and a date takes longer than the look-up.
+        return hash((self.bank, self.trace_no))
+
 
 @dataclass(frozen=True, slots=True)
 class BillSelection:
@@ -216,7 +220,7 @@ def canonical_digest(operation: Operation) -> bytes:
         case Payment():
             selection = operation.selection
             parts += [operation.customer_no, *sorted(selection.receivable_ids), str(selection.billing_month)]
-            parts += [str(operation.amount), operation.paid_at.strftime("%H%M%S"), operation.channel]
+            parts += [str(operation.amount), _time_of_day(operation.paid_at), operation.channel]
             parts += [operation.settle_method, operation.outlet, operation.operator]
         case SameDayCancel() | Reversal():
             parts += [operation.customer_no, *_original_parts(operation.original), str(operation.amount)]
@@ -229,6 +233,11 @@ def canonical_digest(operation: Operation) -> bytes:
             pass
     # The unit separator can't occur in any of the parts (control characters are refused on every wire).
     return hashlib.sha256("\x1f".join(parts).encode()).digest()
+
+
+def _time_of_day(moment: datetime) -> str:
+    """hhmmss; `strftime` takes five times as long."""
+    return f"{moment.hour:02d}{moment.minute:02d}{moment.second:02d}"
 
 
 def _original_parts(original: OriginalReference) -> list[str]:

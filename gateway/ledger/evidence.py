@@ -15,13 +15,14 @@ from gateway.operations import Operation, Payment, Reversal, SameDayCancel, Stat
 _LEVEL = 1
 # A request is at most some kilobytes; what unpacks to more than this was not written by us.
 MAX_REQUEST_BYTES = 1 << 20
+_MOVES_MONEY = (Payment, SameDayCancel, Reversal)
 
 
 def moves_money(operation: Operation) -> bool:
     """Whether the request must be kept: it books, undoes, or fences."""
     if isinstance(operation, StatusEnquiry):
         return operation.fence
-    return isinstance(operation, Payment | SameDayCancel | Reversal)
+    return isinstance(operation, _MOVES_MONEY)
 
 
 def pack(request: bytes) -> bytes:

@@ -140,7 +140,7 @@ class Lane:
         waiting = _Waiting(operation, evidence, deadline, loop.create_future())
         self._queue.append(waiting)
         self._wake.set()
-        return await asyncio.shield(waiting.answer)
+        return await waiting.answer  # nobody else waits for it, so cancelling it stops nothing but the waiting
 
     async def _run(self) -> None:
         while self._queue or not self._stopping:

@@ -28,7 +28,7 @@ from gateway.ledger.lane import Lane, LaneLimits
 from gateway.ledger.migrate import check_installation
 from gateway.ledger.partitions import schema_name
 from gateway.ledger.rules import Rules
-from gateway.ledger.store import Decide, LedgerOperation, Store, wanted_by
+from gateway.ledger.store import SESSION_KINDS, Decide, LedgerOperation, Store, wanted_by
 from gateway.ledger.store_postgres import SESSION_SETTINGS, open_postgres_store, read_state
 from gateway.operations import BillEnquiry, Evidence, OperationKey, SignOff, SignOn
 from gateway.outcomes import Approved, Declined, Outcome, OutcomeClass, Reason, class_of, is_final
@@ -119,7 +119,7 @@ class Ledger:
 
         Whatever is booked is committed before this returns. Cancelling the caller doesn't cancel the operation.
         """
-        if isinstance(operation, SignOn | SignOff):
+        if isinstance(operation, SESSION_KINDS):
             return await self._submit_everywhere(operation, evidence, deadline)
         partition = self._directory.home(operation.customer_no)
         if isinstance(operation, BillEnquiry):

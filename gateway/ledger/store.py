@@ -40,6 +40,11 @@ from gateway.operations import (
 from gateway.outcomes import Outcome
 
 LedgerOperation = CustomerOperation | SessionOperation
+# Tuples instead of unions: a union is made anew each time that it is asked for.
+SESSION_KINDS = (SignOn, SignOff)
+_NAMES_BILLS = (Payment, BillEnquiry)
+_NAMES_ORIGINAL = (SameDayCancel, Reversal, StatusEnquiry)
+_POSTS = (Payment, SameDayCancel, Reversal)
 Decide = Callable[[State, LedgerOperation, Rules, datetime, str], tuple[Outcome, Effects]]
 
 
@@ -103,7 +108,7 @@ OpenStore = Callable[[], Awaitable[Store]]
 
 
 def customer_of(operation: LedgerOperation) -> str | None:
-    return None if isinstance(operation, SignOn | SignOff) else operation.customer_no
+    return None if isinstance(operation, SESSION_KINDS) else operation.customer_no
 
 
 def wanted_by(operations: Iterable[LedgerOperation]) -> Wanted:
@@ -122,11 +127,11 @@ def wanted_by(operations: Iterable[LedgerOperation]) -> Wanted:
         customer_no = customer_of(operation)
         if customer_no is not None:
             customers.add(customer_no)
-        if isinstance(operation, Payment | BillEnquiry):
+        if isinstance(operation, _NAMES_BILLS):
             receivables.update(operation.selection.receivable_ids)
             if operation.selection.billing_month is not None:
                 months.add(operation.selection.billing_month)
-        elif isinstance(operation, SameDayCancel | Reversal | StatusEnquiry):
+        elif isinstance(operation, _NAMES_ORIGINAL):
             original = operation.original
             if original.trace_date is not None and original.trace_no is not None:
                 payment_keys.add(
@@ -134,7 +139,7 @@ def wanted_by(operations: Iterable[LedgerOperation]) -> Wanted:
                 )
             if original.reference_no is not None:
                 references.add((operation.key.bank, original.reference_no))
-        postings += isinstance(operation, Payment | SameDayCancel | Reversal)
+        postings += isinstance(operation, _POSTS)
     return Wanted(
         banks=tuple(sorted(banks)),
         customer_nos=tuple(sorted(customers)),
