@@ -465,13 +465,13 @@ FAULTS = (
     ),
     _fault(
         "customer_lives_once",
-        r"customer \*{6}\d{4}: lives in partitions 0, 1",
+        r"customer \*{6}\d{4}: lives 2 times, in partitions 0 and 1",
         _copied("customer", 1, 0, f"customer_no = '{BERT}'", prepayment_balance_fen="0"),
         also=("customer_at_home",),
     ),
     _fault(
         "bill_stands_once",
-        r"bill R-B2: stands in partitions 0, 1",
+        r"bill R-B2: stands 2 times, in partitions 0 and 1",
         _copied("receivable", 1, 0, "receivable_id = 'R-B2'", received_principal_fen="0"),
     ),
     _fault(
@@ -515,7 +515,7 @@ FAULTS = (
     ),
     _fault(
         "key_used_once",
-        r"GZB PAYMENT 2026-11-25 101: operations with this key in partitions 0, 1",
+        r"GZB PAYMENT 2026-11-25 101: 2 operations with this key, in partitions 0 and 1",
         _copied(
             "operation",
             0,
@@ -527,7 +527,7 @@ FAULTS = (
     ),
     _fault(
         "reference_used_once",
-        r"reference number \d{12}: stands on payments \d+ of partition 0, \d+ of partition 1",
+        r"reference number \d{12}: stands on 2 payments, in partitions 0 and 1",
         _no_constraint("payment", "payment_reference_valid", partition=0),
         f"UPDATE ledger_00.payment SET reference_no = (SELECT reference_no FROM ledger_01.payment WHERE {P207})"
         " WHERE trace_no = '101'",

@@ -1,11 +1,13 @@
 SELECT
     'bill ' || standing.receivable_id AS place,
-    'stands in partitions ' || standing.partitions AS finding,
+    format('stands %s times, in partitions %s and %s', standing.times, standing.lowest, standing.highest) AS finding,
     count(*) OVER () AS offences
 FROM (
     SELECT
         every_receivable.receivable_id,
-        string_agg(every_receivable.partition::text, ', ' ORDER BY every_receivable.partition) AS partitions
+        count(*) AS times,
+        min(every_receivable.partition) AS lowest,
+        max(every_receivable.partition) AS highest
     FROM every_receivable
     GROUP BY every_receivable.receivable_id
     HAVING count(*) > 1

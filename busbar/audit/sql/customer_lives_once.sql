@@ -1,11 +1,13 @@
 SELECT
     'customer ' || pg_temp.masked(living.customer_no) AS place,
-    'lives in partitions ' || living.partitions AS finding,
+    format('lives %s times, in partitions %s and %s', living.times, living.lowest, living.highest) AS finding,
     count(*) OVER () AS offences
 FROM (
     SELECT
         every_customer.customer_no,
-        string_agg(every_customer.partition::text, ', ' ORDER BY every_customer.partition) AS partitions
+        count(*) AS times,
+        min(every_customer.partition) AS lowest,
+        max(every_customer.partition) AS highest
     FROM every_customer
     GROUP BY every_customer.customer_no
     HAVING count(*) > 1

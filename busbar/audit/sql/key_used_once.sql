@@ -2,7 +2,7 @@
 -- off stands in every partition on purpose.
 SELECT
     pg_temp.key_name(used.bank, used.kind, used.trace_date, used.trace_no) AS place,
-    format('%s with this key in partitions %s', used.what, used.partitions) AS finding,
+    format('%s %s with this key, in partitions %s and %s', used.times, used.what, used.lowest, used.highest) AS finding,
     count(*) OVER () AS offences
 FROM (
     SELECT
@@ -11,7 +11,9 @@ FROM (
         every_operation.kind,
         every_operation.trace_date,
         every_operation.trace_no,
-        string_agg(every_operation.partition::text, ', ' ORDER BY every_operation.partition) AS partitions
+        count(*) AS times,
+        min(every_operation.partition) AS lowest,
+        max(every_operation.partition) AS highest
     FROM every_operation
     WHERE every_operation.kind NOT IN ('SIGN_ON', 'SIGN_OFF')
     GROUP BY every_operation.bank, every_operation.kind, every_operation.trace_date, every_operation.trace_no
@@ -23,7 +25,9 @@ FROM (
         every_payment.kind,
         every_payment.trace_date,
         every_payment.trace_no,
-        string_agg(every_payment.partition::text, ', ' ORDER BY every_payment.partition)
+        count(*),
+        min(every_payment.partition),
+        max(every_payment.partition)
     FROM every_payment
     GROUP BY every_payment.bank, every_payment.kind, every_payment.trace_date, every_payment.trace_no
     HAVING count(*) > 1

@@ -1,14 +1,13 @@
 SELECT
     'reference number ' || used.reference_no AS place,
-    'stands on payments ' || used.payments AS finding,
+    format('stands on %s payments, in partitions %s and %s', used.times, used.lowest, used.highest) AS finding,
     count(*) OVER () AS offences
 FROM (
     SELECT
         every_payment.reference_no,
-        string_agg(
-            format('%s of partition %s', every_payment.payment_id, every_payment.partition), ', '
-            ORDER BY every_payment.partition, every_payment.payment_id
-        ) AS payments
+        count(*) AS times,
+        min(every_payment.partition) AS lowest,
+        max(every_payment.partition) AS highest
     FROM every_payment
     GROUP BY every_payment.reference_no
     HAVING count(*) > 1
