@@ -12,6 +12,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -23,12 +24,14 @@ from gateway.events.deliveries import delivering
 from gateway.events.subscriber import subscribers_of
 from gateway.ledger.decide import decide
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.unresolved import UnresolvedBook
 from gateway.metrics import Metrics
 from gateway.servers.bankxml_exchange import BankXmlExchange
-from gateway.servers.exchange import ServerLimits
+from gateway.servers.exchange import ServerLimits, Told, tell_nobody
 from gateway.servers.http import HttpServer
 from gateway.servers.iso8583_tcp import Iso8583Server
 from gateway.services.handler import Handler, Submit
+from gateway.services.unresolved import UnresolvedMoney
 
 Addresses = Mapping[str, str]
 """Where we listen, "host:port": under "http", and under "iso8583 CODE" for each bank on that wire."""
@@ -44,15 +47,16 @@ class ListenError(OSError):
 
 @asynccontextmanager
 async def serving(
-    installation: Installation, submit: Submit, health: Health, metrics: Metrics
+    installation: Installation, submit: Submit, health: Health, metrics: Metrics, told: Told = tell_nobody
 ) -> AsyncIterator[Addresses]:
     """Servers of every bank on the ledger behind `submit`, as long as the block runs; gives the addresses bound.
 
-    `health` gives None where the ledger can be reached, else one line. Raises ListenError.
+    `health` gives None where the ledger can be reached, else one line; `told` hears of every answer.
+    Raises ListenError.
     """
     handler = Handler(submit, metrics)
     limits = installation.settings.limits
-    servers = _servers(installation, health, handler, metrics)
+    servers = _servers(installation, health, handler, metrics, told)
     started: list[_Server] = []
     addresses: dict[str, str] = {}
     try:
@@ -79,7 +83,8 @@ async def run(
     async with (
         Ledger(database_dsn, installation.partitions, rules=installation.rules, decide=decide) as ledger,
         delivering(database_dsn, installation.partitions, subscribers_of(installation), metrics),
-        serving(installation, ledger.submit, _health_of(ledger), metrics) as addresses,
+        keeping_unresolved(installation, database_dsn, ledger, metrics) as unresolved,
+        serving(installation, ledger.submit, _health_of(ledger), metrics, unresolved.told) as addresses,
     ):
         with _signals(stopped):
             _log.info("ready", banks=[bank.code for bank in installation.banks], addresses=dict(addresses))
@@ -87,6 +92,25 @@ async def run(
             await stopped.wait()
             _log.info("stopping")
     _log.info("stopped")
+
+
+@asynccontextmanager
+async def keeping_unresolved(
+    installation: Installation, database_dsn: str, ledger: Ledger, metrics: Metrics
+) -> AsyncIterator[UnresolvedMoney]:
+    """Account of the answers that left an end in doubt, as long as the block runs; stops the ledger at its end."""
+    book = UnresolvedBook(database_dsn, installation.partitions, ledger.home)
+    await book.start()
+    for bank in installation.banks:
+        metrics.unresolved_open.labels(bank.code).set_function(partial(book.open_count, bank.code))
+        metrics.unresolved_oldest_seconds.labels(bank.code).set_function(partial(book.oldest_seconds, bank.code))
+    metrics.unresolved_dropped.set_function(lambda: book.dropped)
+    try:
+        yield UnresolvedMoney(book, commit_is_unknown=ledger.commit_is_unknown)
+    finally:
+        # The lanes first: what they can't finish is answered as unknown, and that is to be noted too.
+        await ledger.stop()
+        await book.stop()
 
 
 def _health_of(ledger: Ledger) -> Health:
@@ -106,18 +130,22 @@ class _Server(Protocol):
     async def stop(self, timeout_seconds: float) -> None: ...
 
 
-def _servers(installation: Installation, health: Health, handler: Handler, metrics: Metrics) -> dict[str, _Server]:
-    servers: dict[str, _Server] = {"http": _http_server(installation, health, handler, metrics)}
+def _servers(
+    installation: Installation, health: Health, handler: Handler, metrics: Metrics, told: Told
+) -> dict[str, _Server]:
+    servers: dict[str, _Server] = {"http": _http_server(installation, health, handler, metrics, told)}
     settings = installation.settings.limits
     limits = ServerLimits(settings.connections_per_bank, settings.slow_reader_seconds)
     for bank in installation.banks:
         if isinstance(bank.wire, Iso8583Wire):
             key = installation.keyring.mac_key(bank.wire.mac_key)
-            servers[f"iso8583 {bank.code}"] = Iso8583Server(bank, key, handler.handle, metrics, limits)
+            servers[f"iso8583 {bank.code}"] = Iso8583Server(bank, key, handler.handle, metrics, limits, told=told)
     return servers
 
 
-def _http_server(installation: Installation, health: Health, handler: Handler, metrics: Metrics) -> HttpServer:
+def _http_server(
+    installation: Installation, health: Health, handler: Handler, metrics: Metrics, told: Told
+) -> HttpServer:
     http, keyring = installation.settings.http, installation.keyring
     exchange = BankXmlExchange(
         [bank for bank in installation.banks if isinstance(bank.wire, BankXmlWire)],
@@ -126,6 +154,7 @@ def _http_server(installation: Installation, health: Health, handler: Handler, m
         metrics,
         stranger_key=None if http.sign_key is None else keyring.signing_key(http.sign_key),
         body_limit_bytes=http.body_limit_bytes,
+        told=told,
     )
     return HttpServer(
         http.listen,

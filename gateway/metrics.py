@@ -57,6 +57,16 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.unresolved_open = Gauge(
+            "busbar_unresolved_open", "Operations whose end one side may not know", ("bank",), registry=self.registry
+        )
+        self.unresolved_oldest_seconds = Gauge(
+            "busbar_unresolved_oldest_seconds", "Age of the oldest of them", ("bank",), registry=self.registry
+        )
+        self.unresolved_dropped = Gauge(
+            "busbar_unresolved_dropped", "Doubts and ends that could not be noted", registry=self.registry
+        )
+
     def render(self) -> bytes:
         """All of them in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -38,7 +38,7 @@ from gateway.ledger.store import (
     customer_of,
     wanted_by,
 )
-from gateway.operations import Evidence
+from gateway.operations import Evidence, OperationKey
 from gateway.outcomes import Declined, Outcome, Reason, Unknown
 
 log = structlog.get_logger(__name__)
@@ -99,6 +99,7 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._in_flight = 0
+        self._committing: Sequence[_Waiting] = ()
         self._unattempted: list[Decided] = []  # expired ones whose evidence is still to be kept
 
     @property
@@ -109,6 +110,11 @@ class Lane:
     @property
     def is_connected(self) -> bool:
         return self._store is not None
+
+    def is_uncertain(self, key: OperationKey) -> bool:
+        """Whether the operation's commit is under way, or had no known result and is to be repeated."""
+        uncertain = (*self._committing, *(one for one in self._queue if one.uncertain))
+        return any(one.operation.key == key for one in uncertain)
 
     async def start(self) -> None:
         """Connect (raising what the first attempt raises), then serve."""
@@ -264,7 +270,11 @@ class Lane:
         return skipped
 
     async def _commit(self, store: Store, ready: Sequence[_Waiting]) -> CommitResult:
-        result = await store.commit()
+        self._committing = ready
+        try:
+            result = await store.commit()
+        finally:
+            self._committing = ()
         if result is CommitResult.UNKNOWN:
             for one in ready:
                 one.uncertain = True

@@ -131,6 +131,14 @@ class Ledger:
             self._remember(operation.key, partition)
         return outcome
 
+    def home(self, customer_no: str) -> int:
+        """The partition in which a customer lives."""
+        return self._directory.home(customer_no)
+
+    def commit_is_unknown(self, key: OperationKey) -> bool:
+        """Whether an operation's commit is under way, or had no known result and is to be repeated."""
+        return any(lane.is_uncertain(key) for lane in self._lanes)
+
     async def cut_off(self, next_date: date, *, wait_seconds: float = 30.0) -> cutoff.CutOffReport:
         """See `cutoff.cut_off`."""
         return await cutoff.cut_off(self._dsn, self._partitions, next_date, wait_seconds=wait_seconds, now=self._clock)

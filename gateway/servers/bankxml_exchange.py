@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -38,9 +39,9 @@ from gateway.channels import bankxml as channel
 from gateway.channels.replay_guard import ReplayGuard
 from gateway.keyring import Keyring
 from gateway.metrics import Metrics
-from gateway.operations import Evidence
+from gateway.operations import Evidence, Operation
 from gateway.outcomes import NotDone, Outcome, Reason, Unknown, not_done
-from gateway.servers.exchange import Handle, Refusal, new_trace_id, refusal_of, report_refusal
+from gateway.servers.exchange import Handle, Refusal, Told, new_trace_id, refusal_of, report_refusal, tell_nobody
 from protocols.bankxml import codec
 from protocols.bankxml.codec import Claim
 from protocols.bankxml.messages import BankXmlMessage, RefusalReply
@@ -54,13 +55,21 @@ _STRANGER = "STRANGER"
 _log: Any = structlog.get_logger("gateway.servers")
 
 
+def _nobody_asks(_left: bool, /) -> None:
+    """For answers that are not about an operation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is a signed message, or where `signed` is false one line of text."""
+    """`body` is a signed message, or where `signed` is false one line of text.
+
+    Whoever sends it calls `left`: whether the whole of it was handed to a connection that was still open.
+    """
 
     status: int
     body: bytes = field(repr=False)
     signed: bool = True
+    left: Callable[[bool], None] = _nobody_asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,9 @@ class BankXmlExchange:
         stranger_key: SigningKey | None = None,
         body_limit_bytes: int = 65_536,
         now: Callable[[], datetime] = clock.now,
+        told: Told = tell_nobody,
     ) -> None:
+        self._told = told
         self._keyring = keyring
         self._handle = handle
         self._metrics = metrics
@@ -143,8 +154,12 @@ class BankXmlExchange:
         except ProtocolError as error:
             return self._refuse(bank, channel.refusal_of(error), claim.message_id, arrival.trace_id)
         evidence = Evidence(arrival.data, request.header.key_id, WIRE, arrival.at, arrival.trace_id)
-        outcome = await self._outcome(request, bank, evidence)
-        return self._reply(request, outcome, bank, arrival.trace_id)
+        operation = self._operation(request, bank, evidence)
+        if isinstance(operation, NotDone):
+            return self._reply(request, operation, bank, arrival.trace_id)[0]
+        outcome = await self._handle(operation, evidence, bank.profile)
+        answer, said = self._reply(request, outcome, bank, arrival.trace_id)
+        return replace(answer, left=partial(self._told, operation, evidence, said))
 
     def _verified(self, root: etree._Element, claim: Claim, bank: _Bank) -> BankXmlMessage:
         """The message in the signed part; raises SignatureError before it is verified, any ProtocolError after.
@@ -159,7 +174,7 @@ class BankXmlExchange:
             raise SignatureError("/Msg/Hdr", "the signed header is not the one that was claimed")
         return message
 
-    async def _outcome(self, request: BankXmlMessage, bank: _Bank, evidence: Evidence) -> Outcome:
+    def _operation(self, request: BankXmlMessage, bank: _Bank, evidence: Evidence) -> Operation | NotDone:
         header = request.header
         reason = bank.guard.check(
             header.sender,
@@ -171,21 +186,19 @@ class BankXmlExchange:
         )
         if reason is not None:
             return not_done(reason, "/Msg/Hdr/Nonce or SndTm")
-        operation = channel.to_operation(request, bank.profile, evidence.received_at)
-        if isinstance(operation, NotDone):
-            return operation
-        return await self._handle(operation, evidence, bank.profile)
+        return channel.to_operation(request, bank.profile, evidence.received_at)
 
-    def _reply(self, request: BankXmlMessage, outcome: Outcome, bank: _Bank, trace_id: str) -> Answer:
+    def _reply(self, request: BankXmlMessage, outcome: Outcome, bank: _Bank, trace_id: str) -> tuple[Answer, Outcome]:
+        """The signed answer, and what it says: "unknown" where the outcome could not be written."""
         self._report(outcome, trace_id, bank.profile.code, _trace_no(request))
         try:
             reply = codec.build(channel.to_message(request, outcome, bank.profile, self._stamp()))
         except (ProtocolError, TypeError, ValueError) as error:
             # Our fault, after the operation was done: the bank asks again, and is told no refusal.
             _log.error("reply_not_written", exc_info=error)
-            unknown = Unknown(Reason.TIMEOUT)
-            reply = codec.build(channel.to_message(request, unknown, bank.profile, self._stamp()))
-        return Answer(200, xmldsig.sign(reply, bank.sign_key))
+            outcome = Unknown(Reason.TIMEOUT)
+            reply = codec.build(channel.to_message(request, outcome, bank.profile, self._stamp()))
+        return Answer(200, xmldsig.sign(reply, bank.sign_key)), outcome
 
     def _refuse(self, bank: _Bank, outcome: NotDone, message_id: str | None, trace_id: str) -> Answer:
         self._report(outcome, trace_id, bank.profile.code, None)

@@ -19,8 +19,14 @@ from gateway.operations import Evidence, Operation
 from gateway.outcomes import Approved, Outcome, Reason
 
 Handle = Callable[[Operation, Evidence, BankProfile], Awaitable[Outcome]]
+Told = Callable[[Operation, Evidence, Outcome, bool], None]
+"""What the bank was answered, and whether all of it left on a connection that was open. Never waits, never raises."""
 
 _log: Any = structlog.get_logger("gateway.servers")
+
+
+def tell_nobody(_operation: Operation, _evidence: Evidence, _outcome: Outcome, _left: bool, /) -> None:
+    """Where nobody keeps account of answers that did not arrive."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,10 @@ class HttpServer:
             return web.Response(status=503, text="stopping; send it again elsewhere or later\n")
         with self._counted():
             answer = await self._exchange.answer(data, request.remote or "")
-        content_type = _REPLY_TYPE if answer.signed else "text/plain"
-        return web.Response(status=answer.status, body=answer.body, content_type=content_type, charset="utf-8")
+            content_type = _REPLY_TYPE if answer.signed else "text/plain"
+            response = web.Response(status=answer.status, body=answer.body, content_type=content_type, charset="utf-8")
+            answer.left(await _has_left(request, response))
+        return response
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
@@ -131,6 +133,16 @@ class HttpServer:
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _has_left(request: web.Request, response: web.Response) -> bool:
+    """Send the response here, to see whether the whole of it goes out to a client that has not hung up."""
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+    except ConnectionError:
+        return False
+    return request.transport is not None and not request.transport.is_closing()
 
 
 async def _hide_versions(_request: web.Request, response: web.StreamResponse) -> None:

@@ -57,10 +57,14 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Send `frame` (None: the message can't be answered); `refusal` is to be logged."""
+    """Send `frame` (None: the message can't be answered); `refusal` is to be logged.
+
+    `outcome` is what the frame says of a submitted operation: "unknown" where its real outcome could not be written.
+    """
 
     frame: bytes | None = field(repr=False)
     refusal: Refusal | None = None
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ class Iso8583Session:
         if isinstance(pending.operation, SignOn) and isinstance(outcome, Approved):
             self._mac_failures = 0
         refusal = refusal_of(outcome, pending.trace_id, pending.operation.key.trace_no)
-        return Reply(self._sealed_reply(pending.request, outcome, now), refusal)
+        frame, said = self._sealed_reply(pending.request, outcome, now)
+        return Reply(frame, refusal, said)
 
     def _message(self, data: bytes, now: datetime) -> Action:
         trace_id = self._new_trace_id()
@@ -174,7 +179,7 @@ class Iso8583Session:
 
     def _refuse(self, message: Message, outcome: NotDone, trace_id: str, now: datetime) -> Reply:
         refusal = Refusal(outcome.reason, outcome.note, trace_id, message.get(_TRACE_FIELD))
-        return Reply(self._sealed_reply(message, outcome, now), refusal)
+        return Reply(self._sealed_reply(message, outcome, now)[0], refusal)
 
     def _undecodable(self, data: bytes, error: ProtocolError | None, message: Message | None, trace_id: str) -> Reply:
         note = "" if error is None else str(error)
@@ -196,19 +201,20 @@ class Iso8583Session:
         message = refusal_for(data, CODE_OF[Reason.UNREADABLE])
         return None if message is None else self._seal(message)
 
-    def _sealed_reply(self, request: Message, outcome: Outcome, now: datetime) -> bytes | None:
-        """The reply as a frame; None where a message of this type has no reply.
+    def _sealed_reply(self, request: Message, outcome: Outcome, now: datetime) -> tuple[bytes | None, Outcome]:
+        """The reply as a frame, and what it says; no frame where a message of this type has no reply.
 
         A reply that can't be written is our fault. The operation is done all the same, so that the bank is told
         "unknown" and asks again; it must never be told a refusal.
         """
         try:
-            return self._seal(to_message(request, outcome, self._profile, now))
+            return self._seal(to_message(request, outcome, self._profile, now)), outcome
         except (ProtocolError, TypeError, ValueError) as error:
             if isinstance(outcome, NotDone):
-                return None
+                return None, outcome
             _log.error("reply_not_written", wire=WIRE, bank=self._profile.code, exc_info=error)
-            return self._seal(to_message(request, Unknown(Reason.TIMEOUT), self._profile, now))
+            unknown = Unknown(Reason.TIMEOUT)
+            return self._seal(to_message(request, unknown, self._profile, now)), unknown
 
     def _seal(self, message: Message) -> bytes:
         return encode_frame(mac_field.seal(message, GUANGZHOU, self._algorithm, self._key.secret), self._framing)

@@ -9,8 +9,10 @@ which a peer can hurt:
   those that send a byte a minute go this way;
 - a peer that does not read its answers is not read from, and dropped after `slow_reader_seconds`.
 
-A client that goes away cancels nothing: its operations are finished, and their answers have nobody to go to. Stopping
-means: accept no more, read no more, let what is in flight answer (bounded), close.
+A client that goes away cancels nothing: its operations are finished, and their answers have nobody to go to. Whether an
+answer left is told to whoever keeps account: it did not if the peer had closed its side by then (whoever closes only
+half of a connection can't be told from one who is gone), and it may not have if the connection then ends by an error.
+Stopping means: accept no more, read no more, let what is in flight answer (bounded), close.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from gateway.banks.addresses import AllowedPeers
 from gateway.banks.profile import BankProfile, Iso8583Wire
 from gateway.keyring import MacKey
 from gateway.metrics import Metrics
-from gateway.servers.exchange import Handle, ServerLimits, new_trace_id, report_refusal
+from gateway.operations import Evidence, Operation
+from gateway.outcomes import Outcome
+from gateway.servers.exchange import Handle, ServerLimits, Told, new_trace_id, report_refusal, tell_nobody
 from gateway.servers.iso8583_session import WIRE, Action, Close, Iso8583Session, Reply, Submit
 
 # A few hundred replies: below it a slow peer is patience, above it memory.
@@ -48,6 +52,7 @@ class Iso8583Server:
         limits: ServerLimits,
         *,
         now: Callable[[], datetime] = clock.now,
+        told: Told = tell_nobody,
     ) -> None:
         if not isinstance(profile.wire, Iso8583Wire):
             raise TypeError(f"bank {profile.code} is not on this wire")
@@ -58,6 +63,7 @@ class Iso8583Server:
         self.metrics = metrics
         self.limits = limits
         self.now = now
+        self.told = told
         self.peers = AllowedPeers(profile.allowed_addresses)
         self.connections: set[_Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -122,6 +128,8 @@ class _Connection(asyncio.Protocol):
         self._idle_timer: asyncio.TimerHandle | None = None
         self._slow_timer: asyncio.TimerHandle | None = None
         self._last_frame_at = self._loop.time()
+        self._peer_has_closed = False
+        self._sent: list[tuple[Operation, Evidence, Outcome]] = []  # answers since the socket was last seen to take all
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -143,7 +151,10 @@ class _Connection(asyncio.Protocol):
             return "limit"
         return None
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
+        self._peer_has_closed = True
+        if error is not None:
+            self._doubt_sent()
         for timer in (self._idle_timer, self._slow_timer):
             if timer is not None:
                 timer.cancel()
@@ -154,11 +165,14 @@ class _Connection(asyncio.Protocol):
         self._closing = True
 
     def data_received(self, data: bytes) -> None:
+        if self._sent:
+            self._forget_sent()
         if not self._closing:
             self._perform(self._session.receive(data, self._server.now()))
 
     def eof_received(self) -> bool:
         """The peer sends nothing more but may still read: answer what is in flight, then close."""
+        self._peer_has_closed = True
         self._perform(self._session.end())
         return True
 
@@ -217,15 +231,35 @@ class _Connection(asyncio.Protocol):
         profile = self._server.profile
         structlog.contextvars.bind_contextvars(trace_id=submit.evidence.trace_id, bank=profile.code, wire=WIRE)
         outcome = await self._server.handle(submit.operation, submit.evidence, profile)
-        self._send(self._session.answer(submit.request_id, outcome, self._server.now()))
+        reply = self._session.answer(submit.request_id, outcome, self._server.now())
+        self._forget_sent()
+        has_left = self._send(reply)
+        said = reply.outcome or outcome
+        self._server.told(submit.operation, submit.evidence, said, has_left)
+        if has_left:
+            self._sent.append((submit.operation, submit.evidence, said))
         if self._closing and not self._session.in_flight:
             self.close()
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: Reply) -> bool:
+        """Send it; whether it left on a connection that was whole."""
         if reply.refusal is not None:
             report_refusal(reply.refusal, WIRE, self._server.profile.code, self._server.metrics)
-        if reply.frame is not None and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(reply.frame)
+        if reply.frame is None or self._transport is None or self._transport.is_closing():
+            return False
+        self._transport.write(reply.frame)
+        return not self._peer_has_closed
+
+    def _forget_sent(self) -> None:
+        """What the socket has taken is not ours to doubt any more."""
+        if self._transport is not None and not self._transport.get_write_buffer_size():
+            self._sent.clear()
+
+    def _doubt_sent(self) -> None:
+        """The connection broke: the last answers may not have left."""
+        sent, self._sent = self._sent, []
+        for operation, evidence, outcome in sent:
+            self._server.told(operation, evidence, outcome, False)
 
     def close_when_answered(self) -> None:
         """Read nothing more; close now if nothing is in flight, else with the last answer."""
@@ -244,5 +278,7 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; what is not sent yet is lost."""
         self._closing = True
+        self._forget_sent()
+        self._doubt_sent()
         if self._transport is not None:
             self._transport.abort()

@@ -23,6 +23,8 @@ PARTITION_TABLES = [
     "receivable",
     "schema_version",
     "sign_event",
+    "unresolved",
+    "unresolved_event",
 ]
 COMMON_TABLES = ["installation", "payment_number", "schema_version"]
 TABLES = [f"ledger_00.{name}" for name in PARTITION_TABLES] + [f"busbar.{name}" for name in COMMON_TABLES]
@@ -38,6 +40,8 @@ FIRST_COLUMN = {
     "ledger_00.receivable": "principal_fen",
     "ledger_00.schema_version": "version",
     "ledger_00.sign_event": "signed_on",
+    "ledger_00.unresolved": "cause",
+    "ledger_00.unresolved_event": "event",
     "busbar.installation": "partitions",
     "busbar.payment_number": "payment_no",
     "busbar.schema_version": "version",
