@@ -41,7 +41,14 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             "benchmarks.ledger.measure",
             "the ledger's lanes against pgbench with one function call a payment, same durable database",
             "账务入账通道与 pgbench 逐笔入账对比",
-            ("ledger.vs_pgbench", "ledger.p99_ms_half_load", "ledger.idle_vs_bare_commit"),
+            (
+                "ledger.vs_pgbench",
+                "ledger.p99_ms_half_load",
+                "ledger.idle_vs_bare_commit",
+                "ledger.growth",
+                "ledger.import_bills_per_second",
+                "ledger.rss_mib",
+            ),
         ),
     }
 )

@@ -1,8 +1,9 @@
-"""The ledger that both sides of the race post to: one durable database, two partitions, bills for everybody.
+"""The ledgers that the benchmarks post to: one durable server, two partitions in each, bills for everybody.
 
-Strategy: a temporary embedded PostgreSQL with its defaults (fsync and synchronous_commit on) and a ledger made by the
-production migrations. Bill number n has the same amounts for both sides and differs only in whose it is, so that after
-the race everything that was written can be compared to the fen. Every fourth bill is ten days overdue. Rules:
+Strategy: a temporary embedded PostgreSQL with its defaults (fsync and synchronous_commit on) and ledgers made by the
+production migrations, a database each. Bill number n has the same amounts for both sides and differs only in whose it
+is, so that after the race everything that was written can be compared to the fen. Every fourth bill is ten days
+overdue. Rules:
 
 - a customer has one bill; the lane's customers live where their number says, pgbench's in turn, as pgbench can't hash;
 - the database is the benchmark's own: one that somebody named in the environment is refused, because initialising a
@@ -20,7 +21,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 from benchmarks.harness import BenchmarkError
-from busbar.postgresql import provide
+from busbar.postgresql import Server, provide
 from gateway.database import Connection, Row, connect, load_sql
 from gateway.ledger.migrate import GATEWAY, migrate
 from gateway.ledger.partitions import home, schema_name, schema_names
@@ -39,10 +40,10 @@ from protocols.money import Money
 PARTITIONS = 2
 CLEARING_DATE = date(2024, 4, 5)
 PAID_AT = datetime(2024, 4, 5, 11, 28, 54, tzinfo=timezone(timedelta(hours=8)))
+BILLING_MONTH, ORG_CODE = 202403, "06000101"
 LANE, PGBENCH = "LANE", "PGBENCH"
 _CUSTOMER_LETTER = {LANE: "L", PGBENCH: "P"}
 _OVERDUE_DAYS = 10
-_DATABASE = "benchmark"
 _PACKAGE = "benchmarks.ledger"
 _CUSTOMER_COLUMNS = (
     "customer_no",
@@ -96,6 +97,10 @@ def penalty_fen(number: int) -> int:
     return max(100, (principal_fen(number) * _OVERDUE_DAYS + 500) // 1000)
 
 
+def due_date(number: int) -> date:
+    return CLEARING_DATE + timedelta(days=15 if number % 4 else -_OVERDUE_DAYS)
+
+
 def customer_no(side: str, number: int) -> str:
     return f"{_CUSTOMER_LETTER[side]}{number:09d}"
 
@@ -127,17 +132,35 @@ def payment(number: int) -> tuple[Payment, Evidence]:
     return operation, Evidence(request_bytes(LANE, number), "benchmark", "iso8583", PAID_AT, f"{number:032x}")
 
 
+@dataclass(frozen=True, slots=True)
+class Worlds:
+    """A server of the benchmark's own; `make` as many ledgers on it as you need."""
+
+    _server: Server
+    _password: str = field(repr=False)
+
+    def make(self, name: str, bills: dict[str, int], *, first_bill: int = 0) -> World:
+        """A ledger with so many customers for each side, and a bill for each of them from number `first_bill` on."""
+        asyncio.run(_execute(self._server.superuser_dsn(), f"CREATE DATABASE {name}"))
+        admin_dsn = self._server.superuser_dsn(name)
+        asyncio.run(_fill(admin_dsn, self._password, bills, first_bill))
+        return World(admin_dsn, self._server.dsn(name, GATEWAY, self._password), self._password)
+
+
 @contextmanager
-def provided(bills: dict[str, int]) -> Iterator[World]:
-    """A world with so many bills for each side; the database is gone afterwards."""
+def worlds() -> Iterator[Worlds]:
+    """A server that is gone afterwards with all its ledgers."""
     with provide(None) as server:
         if server.external:
             raise BenchmarkError("it makes a ledger of its own: unset BUSBAR_DATABASE_DSN for this run")
-        password = secrets.token_urlsafe(18)
-        asyncio.run(_execute(server.superuser_dsn(), f"CREATE DATABASE {_DATABASE}"))
-        admin_dsn = server.superuser_dsn(_DATABASE)
-        asyncio.run(_fill(admin_dsn, password, bills))
-        yield World(admin_dsn, server.dsn(_DATABASE, GATEWAY, password), password)
+        yield Worlds(server, secrets.token_urlsafe(18))
+
+
+@contextmanager
+def provided(bills: dict[str, int]) -> Iterator[World]:
+    """One world with so many bills for each side."""
+    with worlds() as server:
+        yield server.make("benchmark", bills)
 
 
 async def _execute(dsn: str, *statements: str) -> None:
@@ -149,7 +172,7 @@ async def _execute(dsn: str, *statements: str) -> None:
         await connection.close()
 
 
-async def _fill(admin_dsn: str, password: str, bills: dict[str, int]) -> None:
+async def _fill(admin_dsn: str, password: str, bills: dict[str, int], first_bill: int) -> None:
     await migrate(
         admin_dsn,
         partitions=PARTITIONS,
@@ -161,26 +184,25 @@ async def _fill(admin_dsn: str, password: str, bills: dict[str, int]) -> None:
     try:
         for side, count in bills.items():
             for partition in range(PARTITIONS):
-                await _copy(connection, side, partition, count)
+                await _copy(connection, side, partition, range(count), first_bill)
         for partition, schema in enumerate(schema_names(PARTITIONS)):
             function = load_sql(_PACKAGE, "pay_one").replace("{schema}", schema).replace("{partition}", str(partition))
             await connection.execute(function.replace("{clearing_lock}", str(CLEARING_LOCK)))
-        await _settle_down(connection)
     finally:
         await connection.close()
+    await settle_down(admin_dsn)
 
 
-async def _settle_down(connection: Connection) -> None:
+async def settle_down(admin_dsn: str) -> None:
     """Nothing of the filling may be left to do: no hint bits, no dirty pages, no statistics."""
-    await connection.execute("VACUUM (ANALYZE)")
-    await connection.execute("CHECKPOINT")
+    await _execute(admin_dsn, "VACUUM (ANALYZE)", "CHECKPOINT")
 
 
-async def _copy(connection: Connection, side: str, partition: int, count: int) -> None:
-    numbers = [number for number in range(count) if _home(side, number) == partition]
+async def _copy(connection: Connection, side: str, partition: int, everybody: range, first_bill: int) -> None:
+    numbers = [number for number in everybody if _home(side, number) == partition]
     schema, moment = schema_name(partition), datetime(2024, 4, 1, tzinfo=UTC)
     customers = (_customer(side, number, moment) for number in numbers)
-    receivables = (_receivable(side, number, moment) for number in numbers)
+    receivables = (_receivable(side, number, moment) for number in numbers if number >= first_bill)
     await connection.copy_rows_in("customer", _CUSTOMER_COLUMNS, customers, schema=schema)
     await connection.copy_rows_in("receivable", _RECEIVABLE_COLUMNS, receivables, schema=schema)
 
@@ -191,13 +213,12 @@ def _home(side: str, number: int) -> int:
 
 def _customer(side: str, number: int, moment: datetime) -> tuple[Any, ...]:
     own = customer_no(side, number)
-    return (own, own, f"用户{number}", f"广州市天河区体育西路{number % 997}号", "06000101", "03", "202", False, moment)
+    return (own, own, f"用户{number}", f"广州市天河区体育西路{number % 997}号", ORG_CODE, "03", "202", False, moment)
 
 
 def _receivable(side: str, number: int, moment: datetime) -> tuple[Any, ...]:
-    due = CLEARING_DATE + timedelta(days=15 if number % 4 else -_OVERDUE_DAYS)
     own = (receivable_id(side, number), customer_no(side, number))
-    return (*own, 202403, "010", "06000101", principal_fen(number), due, False, False, moment)
+    return (*own, BILLING_MONTH, "010", ORG_CODE, principal_fen(number), due_date(number), False, False, moment)
 
 
 async def written(admin_dsn: str) -> dict[str, list[tuple[Any, ...]]]:

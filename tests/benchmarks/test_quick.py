@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from benchmarks import catalogue
 from benchmarks.codec import measure as measure_codec
 from benchmarks.harness import BenchmarkError, Effort
-from benchmarks.ledger import observe, world
+from benchmarks.ledger import growth, member, observe, processor, world
 from benchmarks.ledger.measure import check_same_work
 from benchmarks.ledger.pgbench import _without_password, read_output
 from benchmarks.messages_1987 import messages
@@ -209,6 +209,47 @@ def test_both_sides_owe_the_same(number: int) -> None:
     theirs = world.request_bytes(world.PGBENCH, number)
     assert len(evidence.request) == len(theirs)
     assert theirs != evidence.request
+
+
+# --- growth, memory, processor time
+
+
+@pytest.mark.parametrize("population", [growth.sizes(Effort()).small, growth.sizes(Effort()).large, 3_000, 1_000])
+def test_payers_are_spread_and_nobody_pays_twice(population: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[list[int]] = []
+    monkeypatch.setattr(growth.lane, "pay_numbers", lambda _world, numbers: turns.append(numbers))
+    turn = growth._turn(world.World("", "", ""), population, population // 8)
+    for _ in range(8):
+        turn()
+    everybody = [number for numbers in turns for number in numbers]
+    assert len(set(everybody)) == len(everybody)
+    assert all(max(numbers) - min(numbers) > population // 2 for numbers in turns)
+
+
+def test_the_file_of_bills_holds_what_the_lanes_pay(tmp_path: Path) -> None:
+    growth.write_bills(tmp_path / "bills.csv", 5)
+    header, *lines = (tmp_path / "bills.csv").read_text(encoding="utf-8").splitlines()
+    assert header.split(",") == list(growth._COLUMNS)
+    assert [line.split(",")[5] for line in lines] == [str(world.principal_fen(number)) for number in range(5)]
+
+
+def test_a_gateway_process_that_ends_early_is_told() -> None:
+    nowhere = world.World("", "postgresql://nobody@127.0.0.1:1/nothing", "")
+    with pytest.raises(BenchmarkError, match="ended early"):
+        member.pay_together(nowhere, processes=2, first=0, payments=4)
+
+
+def test_memory_is_the_most_there_ever_was() -> None:
+    held = bytearray(b"x" * (64 << 20))  # for a moment twice 64 MiB are there
+    assert len(held) == 64 << 20
+    del held
+    assert member.peak_mib() > 128
+
+
+def test_the_sentence_on_processor_time() -> None:
+    text = processor.sentence(processor.Spent(0.00006, 0.00004), processor.Spent(0.00005, 0.00025))
+    assert "60 µs in the gateway and 40 in the server, against 50 in pgbench and 250" in text
+    assert text.endswith("3.0× ours")
 
 
 # --- what limits the lanes
