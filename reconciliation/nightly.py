@@ -26,7 +26,7 @@ from reconciliation.extract import LEDGER_FILES, check_cut_off, check_partitions
 from reconciliation.receipts.issue import issue
 from reconciliation.receipts.rows import ReceiptsInputs
 from reconciliation.result import BankResult, NightResult, ReportFiles
-from reconciliation.setup import NightSetup, Progress, Stage, silent
+from reconciliation.setup import NightSetup, Progress, Stage, Step, silent
 from reconciliation.store import WHOLE_NIGHT, NightStore
 
 
@@ -41,9 +41,11 @@ async def run_night(
     connection = await connect(setup.dsn, application_name="busbar night")
     try:
         store = NightStore(connection, now)
-        claim = await store.claim(clearing_date)
-        night = Night(setup, store, claim, progress, now)
+        progress(Step(Stage.CUT_OFF_CHECK, "", 0, 1))
+        await _check_cut_off(setup, clearing_date)
+        night = Night(setup, store, await store.claim(clearing_date), progress, now)
         try:
+            night.tell(Stage.CUT_OFF_CHECK, done=1)
             return await _run(night)
         finally:
             if not connection.is_closed:
@@ -53,20 +55,31 @@ async def run_night(
 
 
 async def issue_report(setup: NightSetup, clearing_date: date, now: Clock = clock_now) -> ReportFiles:
-    """The receipts report of a day alone, from its evidence (extracted if no night did it yet)."""
+    """The receipts report of a day alone, from its evidence (extracted if no night did it yet).
+
+    What the day's night came to stays noted as it is: a report that is issued says nothing of the banks' files.
+    """
     connection = await connect(setup.dsn, application_name="busbar report")
     try:
         store = NightStore(connection, now)
+        await _check_cut_off(setup, clearing_date)
+        state = await store.state(WHOLE_NIGHT, clearing_date)
         night = Night(setup, store, await store.claim(clearing_date), silent, now)
         try:
             report = await _receipts(night, await _ledger(night))
-            await store.note_result(night.claim, WHOLE_NIGHT, "failed" if report.refused else "done", {})
+            await store.note_result(night.claim, WHOLE_NIGHT, "failed" if report.refused else state, {})
             return report
         finally:
             if not connection.is_closed:
                 await store.release()
     finally:
         await connection.close()
+
+
+async def _check_cut_off(setup: NightSetup, clearing_date: date) -> None:
+    """Before anything is claimed or noted: a day that is still open has no night."""
+    await check_partitions(setup.source)
+    await check_cut_off(setup.source, clearing_date)
 
 
 async def _run(night: Night) -> NightResult:
@@ -83,10 +96,6 @@ async def _run(night: Night) -> NightResult:
 
 async def _ledger(night: Night) -> dict[str, Path]:
     """The ledger's evidence of the day, all banks: file name to path."""
-    night.tell(Stage.CUT_OFF_CHECK)
-    await check_partitions(night.setup.source)
-    await check_cut_off(night.setup.source, night.clearing_date)
-    night.tell(Stage.CUT_OFF_CHECK, done=1)
     paths = {}
     for number, name in enumerate(LEDGER_FILES):
         night.tell(Stage.LEDGER, done=number, total=len(LEDGER_FILES))

@@ -100,6 +100,13 @@ class NightStore:
         """Recorded digests by file name."""
         return await self._json("evidence", bank, clearing_date)
 
+    async def state(self, bank: str, clearing_date: date) -> str:
+        """What a run came to: done, file_error, failed; running where it has not ended, or never began."""
+        found = await self._connection.fetch_value(
+            "SELECT state FROM reconciliation.run WHERE bank = $1 AND clearing_date = $2", bank, clearing_date
+        )
+        return "running" if found is None else str(found)
+
     async def result(self, bank: str, clearing_date: date) -> dict[str, Any]:
         """What a run noted of its result; empty before."""
         return await self._json("result", bank, clearing_date)
@@ -233,6 +240,16 @@ class NightStore:
             await self._connection.execute_many(_INSERT_BREAK, [_row(item, self._now()) for item in found])
             await self._events(_BREAK_EVENT, _changes(stored, found, cause))
             await self._update_run(claim, bank, state, result)
+            if state == "done":
+                await self._connection.execute(_RECONCILED_DAY, bank, claim.clearing_date, cause, self._now())
+
+    async def supersede_breaks(self, claim: Claim, found: Sequence[Break]) -> None:
+        """Open breaks that each take the place of an earlier one (`supersedes`). Again changes nothing."""
+        async with self.writing(claim):
+            await self._connection.execute_many(_INSERT_BREAK, [_row(item, self._now()) for item in found])
+            opened = [(item.break_id, "opened", f"file of {claim.clearing_date}") for item in found]
+            gone = [(item.supersedes, "superseded", item.break_id) for item in found if item.supersedes]
+            await self._events(_BREAK_EVENT, [*opened, *gone])
 
     async def age(self, claim: Claim, marks: Iterable[tuple[str, str]]) -> None:
         """Note that breaks have reached an age: (break id, "T+2"). Once each."""
@@ -255,15 +272,21 @@ def _changes(stored: Mapping[str, StoredBreak], found: Sequence[Break], cause: s
         elif stored[item.break_id].state == "withdrawn":
             yield item.break_id, "reopened", cause
     for key, old in stored.items():
-        if key not in present and old.state != "withdrawn":
+        # Of the same day is only what took the place of a suspect: it stands and falls with that one.
+        replaces = old.found.supersedes if old.found.supersedes in stored else None
+        if key not in present and old.state != "withdrawn" and replaces not in present:
             yield key, "withdrawn", cause
-            if old.found.supersedes:
+            if old.found.supersedes and not replaces:
                 yield old.found.supersedes, "reopened", f"{key} was withdrawn: {cause}"
     for item in found:
         if item.supersedes:
             yield item.supersedes, "superseded", item.break_id
 
 
+_RECONCILED_DAY = (
+    "INSERT INTO reconciliation.reconciled_day (bank, clearing_date, cause, reconciled_at) VALUES ($1, $2, $3, $4)"
+    " ON CONFLICT DO NOTHING"
+)
 # An event that says what is so already is not written again.
 _BREAK_EVENT = (
     "INSERT INTO reconciliation.break_event (break_id, event, cause, happened_at) SELECT $1, $2, $3, $4"

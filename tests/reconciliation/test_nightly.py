@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciliation.errors import NotCutOff
+from reconciliation.nightly import issue_report
 from reconciliation.result import NightResult
 
 DAY = date(2024, 4, 3)
@@ -57,6 +58,30 @@ async def test_day_that_is_not_cut_off_is_refused(world: Any) -> None:
     world.sql("INSERT INTO ledger_00.clearing_day VALUES ($1, now())", NEXT)
     with pytest.raises(NotCutOff, match=r"2024-04-03 is not cut off yet in partition 01 \(at 2024-04-03\)"):
         await world.night()
+    assert world.sql("SELECT count(*) FROM reconciliation.run")[0][0] == 0
+
+
+def run_states(world: Any) -> dict[str, str]:
+    return {row["bank"]: row["state"] for row in world.sql("SELECT bank, state FROM reconciliation.run")}
+
+
+async def test_a_report_alone_says_nothing_of_the_night(world: Any) -> None:
+    worked_example(world)
+    report = await issue_report(world.setup, DAY)
+    assert not report.refused
+    assert run_states(world) == {"*": "running"}
+    await world.night()
+    done = {"*": "done", "BANKA": "done", "BANKB": "done"}
+    assert run_states(world) == done
+    world.sql("UPDATE reconciliation.run SET state = 'failed' WHERE bank = '*'")
+    again = await issue_report(world.setup, DAY)
+    assert again.paths == report.paths
+    assert run_states(world) == {**done, "*": "failed"}
+
+
+async def test_a_report_of_an_open_day_is_refused(world: Any) -> None:
+    with pytest.raises(NotCutOff, match="2024-04-03 is not cut off yet in partition 00"):
+        await issue_report(world.setup, DAY)
 
 
 async def test_cross_day_both_ways_supersedes_the_one_sided_breaks(world: Any) -> None:
