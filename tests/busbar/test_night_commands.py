@@ -12,6 +12,7 @@ import pytest
 
 from busbar.cli import main
 from busbar.installations import create_sample, load_installation, open_database
+from busbar.postgresql import remove_data
 
 DAY, NEXT_DAY = "2024-04-03", "2024-04-04"
 Run = Callable[..., tuple[int, str, str]]
@@ -26,6 +27,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             main(["db", "init", "--first-date", DAY, "--installation", str(folder)])
         assert ended.value.code == 0
         yield folder
+    remove_data(folder / "var" / "postgresql")  # as root it lies outside the temporary folder
 
 
 @pytest.fixture
