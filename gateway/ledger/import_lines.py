@@ -46,7 +46,8 @@ def _text(most: int, *, empty: bool = False) -> Callable[[str], str]:
 
 def _code(most: int) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if not (text.isascii() and text.replace("-", "").replace("_", "").isalnum()) or len(text) > most:
+        is_code = text.isalnum() or text.replace("-", "").replace("_", "").isalnum()
+        if not (is_code and text.isascii()) or len(text) > most:
             raise LineError(f"is not 1 to {most} letters, digits, - or _")
         return text
 
@@ -54,10 +55,10 @@ def _code(most: int) -> Callable[[str], str]:
 
 
 def _flag(text: str) -> bool:
+    if text in _FALSE or text.lower() in _FALSE:
+        return False
     if text.lower() in _TRUE:
         return True
-    if text.lower() in _FALSE:
-        return False
     raise LineError("is neither true nor false")
 
 
@@ -168,6 +169,8 @@ def _fields(line: bytes) -> list[str]:
         raise LineError(f"is not UTF-8 at byte {error.start + 1}") from None
     if not text:
         raise LineError("is empty")
+    if '"' not in text and "\r" not in text:
+        return text.split(",")  # what most lines are, in a fifth of the time
     try:
         return next(csv.reader([text], strict=True))
     except csv.Error:

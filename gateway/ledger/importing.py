@@ -2,7 +2,7 @@
 
 Strategy: the file is read line by line, in chunks. A chunk is checked here (`import_lines`), sent by COPY to temporary
 tables, one for each partition, and moved on with INSERT … ON CONFLICT DO NOTHING, all in one transaction; so memory
-stays flat, and an import that died is simply run again. Rules:
+stays flat, and an import that died is simply run again. While the database moves one chunk, the next is checked. Rules:
 
 - what is there already with the same content is counted and left alone; with other content it is an error of its line:
   an import adds, it never changes;
@@ -13,11 +13,13 @@ stays flat, and an import that died is simply run again. Rules:
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -62,6 +64,15 @@ class ImportReport:
     already_there: int = 0
     refused: int = 0
     errors: list[RefusedLine] = field(default_factory=list)  # the first ones, by line
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A chunk: its good rows by line number, its bad lines, and how much of the file is read with it."""
+
+    rows: dict[int, dict[str, Any]] = field(repr=False)
+    refused: list[RefusedLine]
+    read_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +149,10 @@ async def _import(
             importing = _Importing(connection, target, directory, max_errors=max_errors, imported_at=now())
             header = _header(file, target)
             await importing.prepare()
-            for chunk in _chunks(file):
-                await importing.take(chunk, header)
+            async for chunk in _checked_ahead(file, header, target.columns):
+                await importing.take(chunk)
                 if progress is not None:
-                    progress(file.tell(), size)
+                    progress(chunk.read_bytes, size)
     finally:
         await connection.close()
     importing.report.errors.sort(key=lambda error: error.line_no)
@@ -163,6 +174,39 @@ def _header(file: BinaryIO, target: _Target) -> tuple[str, ...]:
         return parse_header(file.readline(MAX_LINE_BYTES + 1), target.columns)
     except LineError as error:
         raise ImportRefused(f"line 1: the header {error}") from None
+
+
+async def _checked_ahead(
+    file: BinaryIO, header: Sequence[str], columns: Mapping[str, Column]
+) -> AsyncIterator[_Checked]:
+    """The chunks of a file, checked; in a thread, so that the next one is there when the last one is moved."""
+    chunks = _chunks(file)
+
+    def check_next() -> _Checked | None:
+        chunk = next(chunks, None)
+        return None if chunk is None else _checked(chunk, header, columns, file.tell())
+
+    coming = asyncio.create_task(asyncio.to_thread(check_next))
+    try:
+        while (chunk := await coming) is not None:
+            coming = asyncio.create_task(asyncio.to_thread(check_next))
+            yield chunk
+    finally:
+        # A thread can't be stopped, and the file must stay open under it.
+        await asyncio.wait([coming])
+
+
+def _checked(
+    chunk: Sequence[tuple[int, bytes]], header: Sequence[str], columns: Mapping[str, Column], read_bytes: int
+) -> _Checked:
+    rows: dict[int, dict[str, Any]] = {}
+    refused: list[RefusedLine] = []
+    for line_no, line in chunk:
+        try:
+            rows[line_no] = parse_line(line, header, columns)
+        except LineError as error:
+            refused.append(RefusedLine(line_no, str(error)))
+    return _Checked(rows, refused, read_bytes)
 
 
 def _chunks(file: BinaryIO) -> Iterator[list[tuple[int, bytes]]]:
@@ -208,10 +252,12 @@ class _Importing:
             f" FROM {schema_name(0)}.{self._target.table} WITH NO DATA"
         )
 
-    async def take(self, chunk: Sequence[tuple[int, bytes]], header: Sequence[str]) -> None:
+    async def take(self, chunk: _Checked) -> None:
         """One chunk, one transaction."""
-        self.report.read += len(chunk)
-        rows = dict(self._parsed(chunk, header))
+        rows = chunk.rows
+        self.report.read += len(rows) + len(chunk.refused)
+        for bad in chunk.refused:
+            self._refuse(bad.line_no, bad.what)
         async with self._connection.transaction():
             if not self._target.needs_customer:
                 await self._settle_payment_numbers(rows)
@@ -220,15 +266,6 @@ class _Importing:
                 by_home[self._directory.home(row["customer_no"])].append(line_no)
             for partition in sorted(by_home):
                 await self._move(partition, {line_no: rows[line_no] for line_no in by_home[partition]})
-
-    def _parsed(
-        self, chunk: Sequence[tuple[int, bytes]], header: Sequence[str]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for line_no, line in chunk:
-            try:
-                yield line_no, parse_line(line, header, self._target.columns)
-            except LineError as error:
-                self._refuse(line_no, str(error))
 
     def _refuse(self, line_no: int, what: str) -> None:
         self.report.refused += 1
@@ -277,9 +314,10 @@ class _Importing:
     async def _move(self, partition: int, rows: Mapping[int, Mapping[str, Any]]) -> None:
         """From `staged` into the partition: what is new goes in, what differs from what is there is refused."""
         target, table = self._target, f"{schema_name(partition)}.{self._target.table}"
-        columns = ", ".join(target.stored)
-        staged = [(line_no, *(row[name] for name in target.stored)) for line_no, row in rows.items()]
-        await self._connection.copy_rows_in("staged", ["line_no", *target.stored], staged)
+        stored = target.stored
+        columns, values = ", ".join(stored), itemgetter(*stored)
+        staged = [(line_no, *values(row)) for line_no, row in rows.items()]
+        await self._connection.copy_rows_in("staged", ["line_no", *stored], staged)
         homeless = await self._without_customer(partition)
         tag = await self._connection.execute(
             f"INSERT INTO {table} ({columns}, imported_at) SELECT {columns}, $1::timestamptz"  # noqa: S608
