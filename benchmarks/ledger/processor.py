@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,17 +70,28 @@ def _caller_seconds() -> float:
 
 
 def _server_seconds(server: int) -> float:
-    ticks = sum(map(int, _fields(server)[_USER : _CHILDREN_SYSTEM + 1]))
-    for pid in _processes():
-        fields = _fields(pid)
-        if fields and int(fields[_PARENT]) == server:
-            ticks += int(fields[_USER]) + int(fields[_SYSTEM])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    """Read again while its processes come and go: one that goes between two readings would count twice or never."""
+    while True:
+        children = _children(server)
+        ticks = sum(map(int, _fields(server)[_USER : _CHILDREN_SYSTEM + 1])) + sum(children.values())
+        if _children(server).keys() == children.keys():
+            return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _processes() -> Iterator[int]:
+def _children(server: int) -> dict[int, int]:
+    """The server's processes, with the ticks that each has used."""
+    every = ((pid, _fields(pid)) for pid in _processes())
+    return {
+        pid: int(fields[_USER]) + int(fields[_SYSTEM])
+        for pid, fields in every
+        if fields and int(fields[_PARENT]) == server
+    }
+
+
+def _processes() -> list[int]:
     with suppress(OSError):
-        yield from (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return []
 
 
 def _fields(pid: int) -> list[str]:
