@@ -42,7 +42,7 @@ def customer_from(row: Row) -> Customer:
 
 
 def receivable_from(row: Row, settled: Sequence[SettledLine]) -> Receivable:
-    return Receivable(*row, settled=tuple(settled))
+    return Receivable(*(*row, tuple(settled)))
 
 
 def record_from(row: Row) -> OperationRecord:
