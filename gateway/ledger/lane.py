@@ -325,9 +325,10 @@ class Lane:
         return [one]
 
     async def _keep_unattempted(self) -> None:
+        """Evidence of what expired in the queue; what could not be kept is tried again with the next batch."""
         kept, self._unattempted = self._unattempted, []
-        if kept and self._store is not None:
-            await self._keep(self._store, kept)
+        if kept and (self._store is None or await self._keep(self._store, kept) is not CommitResult.COMMITTED):
+            self._unattempted = [*kept, *self._unattempted][-self._limits.queue_operations :]
 
     async def _keep(self, store: Store, refused: Sequence[Decided]) -> CommitResult:
         """Write evidence alone. Where the database refuses that too, the answers stand all the same."""

@@ -7,6 +7,8 @@ Rules:
 
 - several processes may serve one database: nothing is decided from memory. The one thing remembered, which partition a
   key was last sent to, only notices a trace number used for two customers, as partitions can't see each other;
+- what takes a payment back or asks for it, but names a customer who lives elsewhere, must not be told "nothing there":
+  the other partitions are asked for the payment first (a look-up each, and such operations are rare);
 - the directory of payment numbers is read at the start and again whenever an import says so (NOTIFY).
 """
 
@@ -20,7 +22,7 @@ from datetime import date
 import structlog
 
 from gateway import clock
-from gateway.database import DatabaseError, Pool, connect, create_pool
+from gateway.database import DatabaseError, Pool, connect, create_pool, load_sql
 from gateway.ledger import cutoff
 from gateway.ledger.booking import BrokenLedgerError
 from gateway.ledger.directory import WatchedDirectory
@@ -30,8 +32,31 @@ from gateway.ledger.partitions import schema_name
 from gateway.ledger.rules import Rules
 from gateway.ledger.store import SESSION_KINDS, Decide, LedgerOperation, Store, wanted_by
 from gateway.ledger.store_postgres import SESSION_SETTINGS, open_postgres_store, read_state
-from gateway.operations import BillEnquiry, Evidence, OperationKey, SignOff, SignOn
-from gateway.outcomes import Approved, Declined, Outcome, OutcomeClass, Reason, class_of, is_final
+from gateway.operations import (
+    BillEnquiry,
+    Evidence,
+    OperationKey,
+    OperationKind,
+    Reversal,
+    SameDayCancel,
+    SignOff,
+    SignOn,
+    StatusEnquiry,
+)
+from gateway.outcomes import (
+    Approved,
+    Declined,
+    Outcome,
+    OutcomeClass,
+    PaymentState,
+    PaymentStatus,
+    Reason,
+    Undo,
+    UndoResult,
+    Unknown,
+    class_of,
+    is_final,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +66,7 @@ READERS_PER_PARTITION = 2
 ENQUIRY_TIMEOUT_SECONDS = 20.0
 # Some minutes of traffic; older reuse of a trace number across partitions is found by the night.
 REMEMBERED_KEYS = 50_000
+_FIND_PAYMENT = load_sql("gateway.ledger.sql", "find_payment_of_key")
 # Which of several partitions' answers is told for all: the worst.
 _WORST_FIRST = (
     OutcomeClass.UNKNOWN_OUTCOME,
@@ -126,10 +152,32 @@ class Ledger:
             return await self._enquire(partition, operation, deadline)
         if self._sent_to.get(operation.key, partition) != partition:
             return Declined(Reason.DUPLICATE_TRACE)
+        payment_key = _payment_key(operation)
+        if payment_key is not None and (elsewhere := await self._booked_elsewhere(operation, payment_key, partition)):
+            return elsewhere
         outcome = await self._lanes[partition].submit(operation, evidence, deadline)
         if is_final(outcome):
             self._remember(operation.key, partition)
+        if payment_key is not None and _left_a_fence(outcome):
+            self._remember(payment_key, partition)  # the late payment may name a customer of another partition
         return outcome
+
+    async def _booked_elsewhere(self, operation: LedgerOperation, key: OperationKey, home: int) -> Outcome | None:
+        """The answer to an operation whose payment is booked in another partition than its customer's; else None."""
+        try:
+            for partition, pool in enumerate(self._pools):
+                if partition == home:
+                    continue
+                async with pool.acquire(timeout_seconds=ENQUIRY_TIMEOUT_SECONDS) as connection:
+                    found = await connection.fetch_value(_FIND_PAYMENT, key.bank, key.trace_date, key.trace_no)
+                if found:
+                    log.warning("the customer named is not the payment's", partition=home, payment_partition=partition)
+                    is_question = isinstance(operation, StatusEnquiry)
+                    return Unknown(Reason.STATUS_UNKNOWN) if is_question else Declined(Reason.ORIGINAL_NOT_FOUND)
+        except DatabaseError as error:
+            log.warning("other partitions could not be asked", partition=home, error=str(error))
+            return Unknown(Reason.TIMEOUT)
+        return None
 
     def home(self, customer_no: str) -> int:
         """The partition in which a customer lives."""
@@ -198,6 +246,27 @@ class Ledger:
         self._sent_to[key] = partition
         if len(self._sent_to) > REMEMBERED_KEYS:
             self._sent_to.popitem(last=False)
+
+
+def _payment_key(operation: LedgerOperation) -> OperationKey | None:
+    """The key of the payment that a cancel, a reversal or a status enquiry names by its trace."""
+    if not isinstance(operation, SameDayCancel | Reversal | StatusEnquiry):
+        return None
+    trace_date, trace_no = operation.original.trace_date, operation.original.trace_no
+    if trace_date is None or trace_no is None:
+        return None
+    return OperationKey(operation.key.bank, OperationKind.PAYMENT, trace_date, trace_no)
+
+
+def _left_a_fence(outcome: Outcome) -> bool:
+    """Whether an outcome says that a payment was not there and can't be booked any more."""
+    match outcome:
+        case Approved(detail=Undo(result=UndoResult.NOTHING_TO_UNDO)):
+            return True
+        case Approved(detail=PaymentStatus(state=PaymentState.FENCED)):
+            return True
+        case _:
+            return False
 
 
 def _worst(outcomes: Sequence[Outcome]) -> Outcome:

@@ -16,7 +16,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.migrate import InstallationMismatch
 from gateway.ledger.rules import Rules
 from gateway.operations import ALL_BILLS, BillEnquiry, OperationKind, OriginalReference, SignOff, SignOn
-from gateway.outcomes import Approved, BillsFound, Declined, Outcome, PaymentState, PaymentStatus, Reason
+from gateway.outcomes import Approved, BillsFound, Declined, Outcome, PaymentState, PaymentStatus, Reason, Unknown
 
 from .installations import (
     BANK,
@@ -33,6 +33,7 @@ from .installations import (
     key,
     of_trace,
     payment,
+    reversal,
     status,
 )
 
@@ -232,3 +233,30 @@ async def test_published_views_tell_the_story(ledger: Ledger, installation: Inst
     ]
     assert await installation.value("SELECT received_principal_fen FROM ledger_00.published_receivable") == 0
     await installation.check_books()
+
+
+@pytest.mark.parametrize("undo", ["cancel", "reversal", "fence"])
+async def test_an_undo_that_names_a_customer_of_another_partition_is_not_told_that_nothing_is_there(
+    ledger: Ledger, undo: str
+) -> None:
+    """A bank that reads "nothing to undo" gives the money back; the payment is booked, for another customer."""
+    paid = await ledger.submit(payment("T1", ALICE), evidence())
+    assert isinstance(paid, Approved)
+    ledger._sent_to.clear()
+    named = of_trace("T1")
+    operations = {
+        "cancel": cancel("C1", BOB, named),
+        "reversal": reversal("C1", BOB, named),
+        "fence": status("C1", BOB, named, fence=True),
+    }
+    outcome = await ledger.submit(operations[undo], evidence())
+    expected = Reason.STATUS_UNKNOWN if undo == "fence" else Reason.ORIGINAL_NOT_FOUND
+    assert isinstance(outcome, Declined | Unknown)
+    assert outcome.reason is expected
+    assert await ledger.submit(payment("T1", ALICE), evidence()) == paid
+
+
+async def test_a_late_payment_meets_the_fence_that_was_left_under_another_customer(ledger: Ledger) -> None:
+    fenced = await ledger.submit(reversal("R1", BOB, of_trace("T1")), evidence())
+    assert isinstance(fenced, Approved)
+    assert reason(await ledger.submit(payment("T1", ALICE), evidence())) is Reason.DUPLICATE_TRACE
