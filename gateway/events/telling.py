@@ -211,7 +211,7 @@ class Teller:
         """Do it again with growing pauses for as long as `retry` says, or until we are to stop."""
         retrying = AsyncRetrying(
             retry=retry,
-            wait=wait_exponential_jitter(initial=_FIRST_PAUSE_SECONDS, max=_MOST_PAUSE_SECONDS, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=_FIRST_PAUSE_SECONDS, max=_MOST_PAUSE_SECONDS, jitter=0.1),
             sleep=self._pause,
             stop=lambda _state: self._stop.is_set(),
             before_sleep=self._tell_failure,
