@@ -20,6 +20,7 @@ is off, as nothing here survives the session; tests of crashes and durability pr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import itertools
 import os
@@ -30,7 +31,7 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from busbar.postgresql import Server, provide
+from busbar.postgresql import PostgresqlError, Server, provide, remove_data
 
 Prepare = Callable[[str], Awaitable[None] | None]
 FreshDatabase = Callable[..., str]
@@ -47,6 +48,15 @@ def postgresql_server() -> Iterator[Server]:
     """A temporary embedded server (or the one that BUSBAR_DATABASE_DSN names) for the whole session."""
     with provide(None, _SERVER_SETTINGS) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_clusters_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Embedded databases in the tests' own folders are removed: as root most of one lies elsewhere and would stay."""
+    yield
+    for lock in tmp_path_factory.getbasetemp().rglob("postgresql/lock"):
+        with contextlib.suppress(PostgresqlError):
+            remove_data(lock.parent)
 
 
 @pytest.fixture(scope="session")

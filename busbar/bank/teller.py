@@ -166,7 +166,8 @@ class Teller:
     def settle_undo(self, undo_id: int, entry_id: int, answer: Answer) -> None:
         """An undo that found nothing to undo leaves no pair of entries in the bank's book."""
         if answer.meaning is not Meaning.OK or answer.clearing_date is None:
-            self.book.mark(undo_id, EntryState.RETURNED)
+            was_refused = answer.meaning in (Meaning.REFUSED, Meaning.RETRY)
+            self.book.mark(undo_id, EntryState.RETURNED if was_refused else EntryState.SUSPECT)
             return
         if not answer.reference_no:  # nothing was booked at the utility: the payment never happened
             self.book.mark(undo_id, EntryState.RETURNED)
