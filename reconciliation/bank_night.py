@@ -37,10 +37,13 @@ from reconciliation.inbox import (
     reason,
 )
 from reconciliation.matching.engine import MatchInputs, MatchResult, run_match
+from reconciliation.matching.entries import PAY
 from reconciliation.result import BankResult, FileVerdict
 from reconciliation.setup import Stage
 from reconciliation.store import InboxFile
 from reconciliation.tie_out import TieOutInputs, check, compute_terms, identities
+from reconciliation.unresolved.rows import extract_open, keys_in_file, read_open
+from reconciliation.unresolved.settle import settle
 
 _NO_FILE = FileVerdict("", 0, "missing")
 
@@ -173,7 +176,10 @@ class BankNight:
         night.tell(Stage.POOL, self.code, done=1)
         match = await self._match(folder, lines, pool)
         lookups = await self._look_up(folder, lines, match)
-        breaks = build_breaks(self.code, night.clearing_date, match.differences, match.proposals, lookups)
+        in_doubt = read_open(await night.once(self.code, f"{folder}/unresolved.parquet", self._write_unresolved))
+        suspects = {row.key[1:] for row in in_doubt if row.key[0] == PAY}
+        differences = match.differences
+        breaks = build_breaks(self.code, night.clearing_date, differences, match.proposals, lookups, suspects=suspects)
         night.tell(Stage.TIE_OUT, self.code)
         inputs = TieOutInputs(
             self.code,
@@ -200,7 +206,12 @@ class BankNight:
             identities=equations,
         )
         await self._store(file, result)
+        in_file = keys_in_file(night.path(f"{folder}/matched.parquet"), match.differences)
+        await settle(night, self.code, file.name, in_doubt, in_file)
         return result
+
+    async def _write_unresolved(self, path: Path) -> str:
+        return await extract_open(self._night.setup.source, self.code, self._night.clearing_date, path)
 
     async def _write_pool(self, path: Path) -> str:
         night = self._night

@@ -115,7 +115,7 @@ def identities(terms: Terms, bank_file_net_fen: int, breaks: Iterable[Break]) ->
         (
             "one-sided with us",
             -terms.utility_only_fen - terms.duplicate_utility_fen,
-            ("UTILITY_ONLY", "DUPLICATE_UTILITY"),
+            ("UTILITY_ONLY", "SUSPECT", "DUPLICATE_UTILITY"),
         ),
         (
             "differences of pairs",

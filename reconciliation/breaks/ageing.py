@@ -17,7 +17,7 @@ from reconciliation.breaks.model import Break
 
 POOL_DAYS = 31
 MARKS = ((TREATED_AS_REAL_AFTER_DAYS, "T+2"), (ESCALATED_AFTER_DAYS, "T+5"))
-_POOLED = (BreakKind.BANK_ONLY, BreakKind.UTILITY_ONLY, BreakKind.STATUS_MISMATCH)
+_POOLED = (BreakKind.BANK_ONLY, BreakKind.UTILITY_ONLY, BreakKind.SUSPECT, BreakKind.STATUS_MISMATCH)
 
 
 def pool_window(clearing_date: date) -> tuple[date, date]:

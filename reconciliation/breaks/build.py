@@ -1,13 +1,14 @@
 """From rows of the match to breaks: the last judgement that needs our own books, then words and proposals.
 
 Strategy: the match gives every differing row a kind; here a bank-only entry may still turn out to be the bank's
-duplicate (`lookups`). Nothing else changes a kind, and nothing changes an amount, so the effects go on adding up to the
-day's difference.
+duplicate (`lookups`), and a payment that we alone have is SUSPECT while its end is in doubt (`suspects`) until the real
+break takes its place at the T+2 file. Nothing else changes a kind, and nothing changes an amount, so the effects go on
+adding up to the day's difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -17,6 +18,9 @@ from reconciliation.breaks.kinds import BreakKind
 from reconciliation.breaks.lookups import LookUps
 from reconciliation.breaks.model import Break, record_from_json, record_from_row
 
+Trace = tuple[date, str]  # a payment's trace date and number
+_ONE_SIDED = (BreakKind.BANK_ONLY, BreakKind.UTILITY_ONLY, BreakKind.SUSPECT)
+
 
 def build_breaks(
     bank: str,
@@ -24,9 +28,14 @@ def build_breaks(
     differences: Iterable[Mapping[str, Any]],
     proposals: Sequence[Mapping[str, Any]],
     lookups: LookUps,
+    *,
+    suspects: Collection[Trace] = (),
 ) -> tuple[Break, ...]:
-    """The day's breaks in the order of the rows, explained, with key-2 proposals by break id."""
-    found = [_judged(_from_row(bank, clearing_date, row), lookups) for row in differences]
+    """The day's breaks in the order of the rows, explained, with key-2 proposals by break id.
+
+    `suspects` are the traces of payments whose end is in doubt.
+    """
+    found = [_judged(_from_row(bank, clearing_date, row), lookups, suspects) for row in differences]
     partners = _partners(found, proposals)
     return tuple(finish(replace(item, proposed_match=partners.get(item.break_id))) for item in found)
 
@@ -76,7 +85,26 @@ def _from_row(bank: str, clearing_date: date, row: Mapping[str, Any]) -> Break:
     )
 
 
-def _judged(found: Break, lookups: LookUps) -> Break:
+def real_break(suspect: Break) -> Break:
+    """What takes the place of a SUSPECT break that no file up to T+2 has answered: the same entry, ours alone.
+
+    It keeps the day on which it was first seen, so that its age goes on.
+    """
+    return finish(
+        replace(
+            suspect,
+            kind=BreakKind.UTILITY_ONLY,
+            first_seen_date=suspect.seen_from,
+            supersedes=suspect.break_id,
+            proposed_match=None,
+        )
+    )
+
+
+def _judged(found: Break, lookups: LookUps, suspects: Collection[Trace]) -> Break:
+    record = found.utility_record
+    if found.kind is BreakKind.UTILITY_ONLY and record is not None and (record.key_date, record.key_no) in suspects:
+        return replace(found, kind=BreakKind.SUSPECT)
     if found.kind is not BreakKind.BANK_ONLY or found.bank_record is None:
         return found
     if lookups.posted_on(found.bank_record) is not None or lookups.is_paid_twice(found.bank_record):
@@ -89,7 +117,7 @@ def _partners(found: Sequence[Break], proposals: Sequence[Mapping[str, Any]]) ->
     by_key = {
         (item.side, item.record.key_date, item.record.key_no): item.break_id
         for item in found
-        if item.record is not None and item.kind in (BreakKind.BANK_ONLY, BreakKind.UTILITY_ONLY)
+        if item.record is not None and item.kind in _ONE_SIDED
     }
     partners: dict[str, str] = {}
     for row in proposals:

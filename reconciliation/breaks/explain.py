@@ -62,7 +62,20 @@ def _bank_only(found: Break) -> tuple[str, str]:
 
 def _utility_only(found: Break) -> tuple[str, str]:
     amount = _amount(found.utility_record)
-    return f"电力有 {amount} 元成功记录, 银行文件无", f"we have a success of {amount}, the bank's file has none"
+    chinese = f"电力有 {amount} 元成功记录, 银行文件无"
+    english = f"we have a success of {amount}, the bank's file has none"
+    if found.supersedes:
+        return (
+            chinese + "; 原为存疑, 至T+2文件仍无",
+            english + "; its end was in doubt, and no file up to T+2 has it",
+        )
+    return chinese, english
+
+
+def _suspect(found: Break) -> tuple[str, str]:
+    amount = _amount(found.utility_record)
+    chinese = f"电力有 {amount} 元成功记录, 应答未明, 银行文件无"
+    return chinese, f"we have a success of {amount} whose end the bank may not know, its file has none"
 
 
 def _amount_mismatch(found: Break) -> tuple[str, str]:
@@ -127,5 +140,6 @@ _SENTENCES = {
     BreakKind.STATUS_MISMATCH: _status_mismatch,
     BreakKind.CUSTOMER_MISMATCH: _customer_mismatch,
     BreakKind.CHANNEL_MISMATCH: _channel_mismatch,
+    BreakKind.SUSPECT: _suspect,
     BreakKind.FILE_ERROR: _file_error,
 }

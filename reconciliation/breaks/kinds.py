@@ -21,6 +21,7 @@ class BreakKind(StrEnum):
     STATUS_MISMATCH = "STATUS_MISMATCH"
     CUSTOMER_MISMATCH = "CUSTOMER_MISMATCH"
     CHANNEL_MISMATCH = "CHANNEL_MISMATCH"
+    SUSPECT = "SUSPECT"
     FILE_ERROR = "FILE_ERROR"
 
 
@@ -38,6 +39,7 @@ class Treatment(StrEnum):
     REFUND_OR_PREPAYMENT = "REFUND_OR_PREPAYMENT"
     SUSPENSE = "SUSPENSE"
     HOLD = "HOLD"
+    WAIT_OR_ASK = "WAIT_OR_ASK"
     ASK_THEN_REVERSE = "ASK_THEN_REVERSE"
     REVERSE_AND_REPOST = "REVERSE_AND_REPOST"
     REVERSE_SECOND = "REVERSE_SECOND"
@@ -82,6 +84,7 @@ KINDS: Mapping[BreakKind, tuple[str, str]] = {
     BreakKind.STATUS_MISMATCH: ("状态不符(一方已冲正)", "undone on one side"),
     BreakKind.CUSTOMER_MISMATCH: ("户号不符", "customers differ"),
     BreakKind.CHANNEL_MISMATCH: ("渠道不符", "channel or settle method differs"),
+    BreakKind.SUSPECT: ("存疑(结果未明)", "suspect, its end is in doubt"),
     BreakKind.FILE_ERROR: ("文件错", "settlement file unusable"),
 }
 
@@ -90,6 +93,7 @@ TREATMENTS: Mapping[Treatment, TreatmentText] = {
     Treatment.REFUND_OR_PREPAYMENT: TreatmentText("退款或转预收", "refund through the bank, or to prepayment", True),
     Treatment.SUSPENSE: TreatmentText("挂账待查", "hold in suspense and ask the bank", True),
     Treatment.HOLD: TreatmentText("存疑, 等待至T+2", "hold until the T+2 file", False),
+    Treatment.WAIT_OR_ASK: TreatmentText("等待至T+2, 或向银行查询", "wait for the T+2 file, or ask the bank", False),
     Treatment.ASK_THEN_REVERSE: TreatmentText("查询查复后冲正", "ask the bank; reverse if it took no money", True),
     Treatment.REVERSE_AND_REPOST: TreatmentText("冲正后按银行金额重记", "reverse and post the bank's amount", True),
     Treatment.REVERSE_SECOND: TreatmentText("冲正第二笔", "reverse the second posting", True),
@@ -117,6 +121,7 @@ PROPOSALS: tuple[Proposal, ...] = (
     Proposal(BreakKind.STATUS_MISMATCH, Treatment.POST_AGAIN),
     Proposal(BreakKind.CUSTOMER_MISMATCH, Treatment.REPOST_TO_CUSTOMER),
     Proposal(BreakKind.CHANNEL_MISMATCH, Treatment.CORRECT_ATTRIBUTE),
+    Proposal(BreakKind.SUSPECT, Treatment.WAIT_OR_ASK),
     Proposal(BreakKind.FILE_ERROR, Treatment.ASK_FILE_AGAIN),
 )
 

@@ -23,6 +23,7 @@ GRANTED = {
     "break_event": "INSERT SELECT",
     "break_state": "SELECT",
     "file": "INSERT SELECT",
+    "reconciled_day": "INSERT SELECT",
     "run": "INSERT SELECT",
     "schema_version": "SELECT",
 }
