@@ -13,6 +13,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from gateway.database import ConnectionLost
 from gateway.ledger.decide import decide
 from gateway.ledger.lane import Lane
 from gateway.ledger.model import Effects, State
@@ -140,17 +141,24 @@ class UnlockedDatabase(MemoryDatabase):
 
 
 class UnfencedStore(MemoryStore):
-    """A session that the server has ended, or that is older than a crash, may still write."""
+    """What a session wrote before the server ended it, or before a crash, may still be committed."""
 
-    def check_connected(self) -> None:
-        """Never refuses."""
+    async def commit(self) -> CommitResult:
+        try:
+            self.check_connected()
+        except ConnectionLost:
+            self._database.apply(self._written)
+        return await super().commit()
 
 
 class UnfencedSession(Session):
-    """Nor does the client notice."""
+    """A commit is sent although the connection is gone."""
 
-    def _check(self) -> None:
-        """Never notices."""
+    async def commit(self) -> CommitResult:
+        if self._world.happens(self._world.weather.stall_at_commit):
+            self._world.stall(self.machine)
+        await self._world.pause(self._world.weather.step_seconds)
+        return await (self._inner if self.is_lost else super()).commit()
 
 
 class EarlyReadSession(Session):
@@ -184,7 +192,7 @@ class LateAuditor(Auditor):
 
 _LOST = ("but it is not booked", "but it stands")
 _CAME_AFTER_ALL = ("booked after the bank was told",)
-_SUMS = ("running sums", "of its principal", "prepayment balance", "undone twice", "changed or removed")
+_SUMS = ("running sums", "of its principal", "prepayment balance", "undone twice", "booked twice")
 MUTANTS = MappingProxyType(
     {
         "acknowledge before the commit": Mutant(Parts(lane=EarlyLane, auditor=LateAuditor), _LOST),
@@ -198,7 +206,6 @@ MUTANTS = MappingProxyType(
         "skip the fence": Mutant(Parts(decide=without_fences), ("nothing keeps it from being booked",)),
         "skip the fence, and wait": Mutant(Parts(decide=without_fences, auditor=LateAuditor), _CAME_AFTER_ALL),
         "keep no refusals": Mutant(Parts(decide=without_refusals), ("nothing keeps it from being booked",)),
-        "keep no refusals, and wait": Mutant(Parts(decide=without_refusals, auditor=LateAuditor), _CAME_AFTER_ALL),
         "drop the idempotency check": Mutant(Parts(decide=without_idempotency), ("fault of its own",)),
         "drop the idempotency check and the key": Mutant(
             Parts(decide=without_idempotency, database=KeysTwiceDatabase), ("booked twice",)
@@ -207,6 +214,8 @@ MUTANTS = MappingProxyType(
         "book in the closed day": Mutant(Parts(database=HastyCutOffDatabase), ("the open day is",)),
         "lock no customers": Mutant(Parts(database=UnlockedDatabase), _SUMS),
         "read before the locks": Mutant(Parts(session=EarlyReadSession), _SUMS),
-        "forget the generation fence": Mutant(Parts(store=UnfencedStore, session=UnfencedSession), _SUMS),
+        "forget the generation fence": Mutant(
+            Parts(store=UnfencedStore, session=UnfencedSession), (*_SUMS, "the open day is", *_CAME_AFTER_ALL)
+        ),
     }
 )

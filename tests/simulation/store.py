@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .world import World
 
 # "Done later" and the outage are what tempts a client most to tell something that is not so.
-_FATES = ("never received", "done", "done later", "done later", "done, then an outage", "done, then an outage")
+_FATES = ("never received", "done", *["done later"] * 2, *["done, then an outage"] * 3)
 
 
 class Server:
@@ -101,14 +101,16 @@ class Session:
         await self._inner.write(decided, state, recorded_at)
 
     async def commit(self) -> CommitResult:
-        try:
-            await self._step("commit")
-        except ConnectionLost:
+        weather = self._world.weather
+        if self._world.happens(weather.stall_at_commit):
+            self._world.stall(self.machine)
+        await self._world.pause(weather.step_seconds)
+        if self.is_lost:
             return CommitResult.UNKNOWN
-        if self._world.happens(self._world.weather.commit_unknown):
+        if self._world.happens(weather.connection_lost) or self._world.happens(weather.commit_unknown):
             return await self._unknown()
         result = await self._inner.commit()
-        await self._world.pause(self._world.weather.step_seconds)  # the server's answer travels
+        await self._world.pause(weather.step_seconds)  # the server's answer travels
         return CommitResult.UNKNOWN if self.is_lost else result
 
     async def _unknown(self) -> CommitResult:

@@ -7,7 +7,7 @@ import pytest
 from .mutants import MUTANTS
 from .world import play
 
-SEEDS = 200
+SEEDS = 250
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))

@@ -41,6 +41,7 @@ class Weather:
     restarts: int
     outages: int
     stall_seconds: float
+    stall_at_commit: float
     outage_seconds: float
     # clocks and deadlines
     skew_seconds: float
@@ -54,6 +55,7 @@ def draw_weather(chance: random.Random) -> Weather:
     def rate(*choices: float) -> float:
         return chance.choice(choices)
 
+    answer_deadline_seconds = rate(2.0, 2.0, 2.0, 5.0, 20.0)
     return Weather(
         banks=chance.choice((2, 2, 3)),
         orders_per_bank=chance.choice((4, 6, 8)),
@@ -61,8 +63,8 @@ def draw_weather(chance: random.Random) -> Weather:
         processes=chance.choice((1, 2, 2, 2)),
         partitions=chance.choice((1, 1, 2)),
         cut_offs=chance.choice((0, 1, 1, 2, 3)),
-        lose=rate(0.0, 0.03, 0.1, 0.3),
-        duplicate=rate(0.0, 0.0, 0.03, 0.2),
+        lose=rate(0.0, 0.0, 0.03, 0.1, 0.3),
+        duplicate=rate(0.0, 0.0, 0.0, 0.03, 0.2),
         delay=rate(0.0, 0.05, 0.3),
         split=rate(0.0, 0.3, 0.9),
         cut_connection=rate(0.0, 0.02, 0.1),
@@ -75,14 +77,15 @@ def draw_weather(chance: random.Random) -> Weather:
         commit_unknown=rate(0.0, 0.05, 0.2, 0.2),
         late_commit_seconds=rate(0.05, 1.0, 15.0),
         crashes=chance.choice((0, 0, 1, 2, 4)),
-        stalls=chance.choice((0, 0, 1, 3)),
+        stalls=chance.choice((0, 1, 2, 4)),
         restarts=chance.choice((0, 0, 0, 1)),
         outages=chance.choice((0, 0, 0, 1, 2)),
         stall_seconds=rate(0.1, 5.0, 40.0),
-        outage_seconds=rate(1.0, 5.0, 25.0),
+        stall_at_commit=rate(0.0, 0.0, 0.05, 0.2),
+        outage_seconds=rate(1.0, 5.0, 25.0, 25.0),
         skew_seconds=rate(0.0, 2.0, 300.0),
         start_hour=rate(10.0, 23.97, 23.995),
-        answer_deadline_seconds=rate(2.0, 2.0, 5.0, 20.0),
-        bank_patience_seconds=rate(1.0, 5.0, 5.0, 30.0),
+        answer_deadline_seconds=answer_deadline_seconds,
+        bank_patience_seconds=answer_deadline_seconds * rate(0.5, 1.5, 1.5, 3.0),
         sign_on_required=chance.random() < 0.5,
     )

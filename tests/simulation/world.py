@@ -34,7 +34,7 @@ from gateway.operations import ALL_BILLS, BillSelection, OperationKey, Operation
 
 from .auditor import Auditor, Violation
 from .bank import Bank
-from .loop import Power, StuckError, VirtualLoop
+from .loop import Machine, Power, StuckError, VirtualLoop
 from .network import IsoLine, MessageLine
 from .process import GatewayProcess
 from .store import Server, Session
@@ -84,7 +84,18 @@ def play(seed: int, parts: Parts | None = None, *, with_log: bool = False) -> Pl
     return Played(seed, violation, world.digest(), world.tally, world.events)
 
 
+@dataclass(frozen=True, slots=True)
+class _Strike:
+    """Something that happens to a process between two steps: at `step`, or soon after it is at work from then on."""
+
+    step: int
+    waits_for_work: bool
+    what: Callable[[int, GatewayProcess], None]
+
+
 class World:
+    """See above; `live` is its whole life."""
+
     def __init__(self, seed: int, parts: Parts) -> None:
         self.chance = random.Random(seed)
         self.parts = parts
@@ -98,7 +109,7 @@ class World:
             batch_operations=self.chance.choice((1, 4, 128)),
             # Longer than in production: a customer who is held for seconds would be tried for half of the run.
             retry_pause_seconds=self.chance.choice((0.02, 0.2)),
-            reconnect_most_seconds=self.chance.choice((0.1, 2.0)),
+            reconnect_most_seconds=self.chance.choice((0.05, 0.1, 2.0)),
         )
         self._crowds = [self.chance.random() * self.span_seconds for _ in range(self.chance.choice((0, 1, 2, 3)))]
         self.context = copy_context()
@@ -107,7 +118,7 @@ class World:
         self.server = Server(self, self.weather.partitions, FIRST_DAY)
         self._processes: list[GatewayProcess | None] = [None] * self.weather.processes
         self._made = 0
-        self._strikes: list[int] = []  # steps at which a process dies, last first
+        self._strikes: list[_Strike] = []  # the last first
         self._people()
         self.auditor = parts.auditor(self, self.server.databases)
         required = (f"B{n}" for n in range(0, self.weather.banks, 2)) if self.weather.sign_on_required else ()
@@ -247,20 +258,16 @@ class World:
         if self.loop.errors:
             error = self.loop.errors[0].get("exception")
             raise error if isinstance(error, Violation) else Violation(f"an exception that nobody took: {error!r}")
-        if self._strikes and self.loop.steps >= self._strikes[-1]:
-            self._strikes.pop()
-            if not self.is_calm:
-                self.crash(self.chance.randrange(self.weather.processes))
+        if self._strikes and self.loop.steps >= self._strikes[-1].step:
+            self._strike()
 
     # --- what happens to it
 
     def _plan_faults(self) -> None:
         chance, span = self.chance, self.span_seconds
-        self._strikes = sorted(
-            (self.loop.steps + chance.randint(50, 2_000) for _ in range(self.weather.crashes)), reverse=True
-        )
-        for _ in range(self.weather.stalls):
-            self.later(chance.random() * span, self.stall)
+        strikes = [*[self.crash] * self.weather.crashes, *[self._stall] * self.weather.stalls]
+        self._strikes = [_Strike(chance.randint(1, 1_500), chance.random() < 0.7, strike) for strike in strikes]
+        self._strikes.sort(key=lambda strike: strike.step, reverse=True)
         for _ in range(self.weather.restarts):
             self.later(chance.random() * span, lambda: self.spawn(self.restart()))
         for _ in range(self.weather.outages):
@@ -277,11 +284,20 @@ class World:
         if not self.loop.time():
             await task
 
-    def crash(self, slot: int) -> None:
-        """A process dies where it stands. Its database sessions end when the server notices; another one starts."""
-        process = self._processes[slot]
-        if process is None or process.is_dead:
+    def _strike(self) -> None:
+        """One that waits for work to be under way strikes some steps after that, so that any step may be the one."""
+        slot = self.chance.randrange(self.weather.processes)
+        process, strike = self._processes[slot], self._strikes[-1]
+        if strike.waits_for_work and not self.is_calm:
+            if process is not None and process.waiting:
+                self._strikes[-1] = _Strike(self.loop.steps + self.chance.randint(0, 60), False, strike.what)
             return
+        self._strikes.pop()
+        if process is not None and process.machine.power is Power.RUNNING and not self.is_calm:
+            strike.what(slot, process)
+
+    def crash(self, slot: int, process: GatewayProcess) -> None:
+        """A process dies where it stands. Its database sessions end when the server notices; another one starts."""
         self.note(process.machine.name, "dies")
         self.tally["crashes"] += 1
         self.tally["crashes while something was in the lanes"] += process.waiting > 0
@@ -293,24 +309,24 @@ class World:
     def _replace(self, slot: int) -> None:
         self.spawn(self._new_process(slot))
 
-    def stall(self) -> None:
-        """A process stands still for a while; sometimes the server ends its sessions meanwhile."""
-        process = self._processes[self.chance.randrange(self.weather.processes)]
-        if process is None or process.machine.power is not Power.RUNNING:
-            return
-        self.note(process.machine.name, "stalls")
-        self.tally["stalls"] += 1
-        process.machine.power = Power.STALLED
-        seconds = self.chance.random() * self.weather.stall_seconds
-        if self.chance.random() < 0.5:
-            self.tally["stalls that outlive their sessions"] += 1
-            self.spawn(self.server.disconnect(process.machine, seconds * self.chance.random()))
-        self.later(seconds, self._resume, process)
+    def _stall(self, _slot: int, process: GatewayProcess) -> None:
+        self.stall(process.machine)
 
-    def _resume(self, process: GatewayProcess) -> None:
-        if process.machine.power is Power.STALLED:
-            self.note(process.machine.name, "goes on")
-            self.loop.resume(process.machine)
+    def stall(self, machine: Machine) -> None:
+        """A process stands still for a while; sometimes the server ends its sessions meanwhile."""
+        self.note(machine.name, "stalls")
+        self.tally["stalls"] += 1
+        machine.power = Power.STALLED
+        seconds = self.chance.random() * self.weather.stall_seconds
+        if self.chance.random() < 0.7:
+            self.tally["stalls that outlive their sessions"] += 1
+            self.spawn(self.server.disconnect(machine, seconds * self.chance.random()))
+        self.later(seconds, self._resume, machine)
+
+    def _resume(self, machine: Machine) -> None:
+        if machine.power is Power.STALLED:
+            self.note(machine.name, "goes on")
+            self.loop.resume(machine)
 
     async def restart(self) -> None:
         """A process is told to stop, and another one takes its place."""
