@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gateway.banks.profile import KeyId, ListenAddress, Strict, TimeZoneName
-from gateway.ledger.rules import CrossYearMode, PenaltyMinimum, PenaltyRates, Rounding, Rules
+from gateway.ledger.rules import CrossYearMode, DepositWithArrears, PenaltyMinimum, PenaltyRates, Rounding, Rules
 
 EMBEDDED = "embedded"
 _DSN = re.compile(r"postgres(?:ql)?://(?:[^/?#@]*@)?[^/?#]*/[A-Za-z_][A-Za-z0-9_]*(?:\?.*)?\Z")
@@ -149,9 +149,10 @@ class Penalty(Strict):
 
 
 class Prepayment(Strict):
-    """Whether what a payer gives above the arrears is kept as prepayment (预存)."""
+    """Whether money above the arrears is kept as prepayment (预存); what a deposit does while arrears exist."""
 
     enabled: bool = True
+    deposit_with_arrears: Literal["refuse", "apply_first"] = "refuse"
 
 
 class Night(Strict):
@@ -196,6 +197,7 @@ class BusbarFile(Strict):
             rounding=Rounding[self.penalty.rounding.upper()],
             cap_at_principal=self.penalty.cap_at_principal,
             prepayment_enabled=self.prepayment.enabled,
+            deposit_with_arrears=DepositWithArrears[self.prepayment.deposit_with_arrears.upper()],
             sign_on_required=sign_on_required,
         )
 

@@ -17,7 +17,10 @@ from protocols.money import Money
 
 
 class OperationKind(StrEnum):
-    """The kind is part of the key: a reversal under its payment's trace number is no duplicate."""
+    """The kind is part of the key: a reversal under its payment's trace number is no duplicate.
+
+    A prepayment deposit has the kind of a payment: a trace number takes money once, for whatever.
+    """
 
     BILL_ENQUIRY = "BILL_ENQUIRY"
     PAYMENT = "PAYMENT"
@@ -140,6 +143,26 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class PrepaymentDeposit:
+    """存入预付款: money without a bill. Its key is of the kind PAYMENT; it is undone and asked about like a payment."""
+
+    key: OperationKey
+    customer_no: str = field(repr=False)
+    amount: Money
+    paid_at: datetime
+    channel: Channel
+    settle_method: SettleMethod
+    outlet: str = ""
+    operator: str = ""
+
+    def __post_init__(self) -> None:
+        if self.paid_at.tzinfo is None:
+            raise ValueError("paid_at needs a time zone")
+        if self.key.kind is not OperationKind.PAYMENT:
+            raise ValueError("a deposit's key is of the kind of payments")
+
+
+@dataclass(frozen=True, slots=True)
 class SameDayCancel:
     """当日抹账: asked for by a teller, bound to the clearing date, amount must equal the original's."""
 
@@ -190,7 +213,7 @@ class Echo:
     key: OperationKey
 
 
-CustomerOperation = BillEnquiry | Payment | SameDayCancel | Reversal | StatusEnquiry
+CustomerOperation = BillEnquiry | Payment | PrepaymentDeposit | SameDayCancel | Reversal | StatusEnquiry
 SessionOperation = SignOn | SignOff
 Operation = CustomerOperation | SessionOperation | Echo
 
@@ -220,8 +243,9 @@ def canonical_digest(operation: Operation) -> bytes:
         case Payment():
             selection = operation.selection
             parts += [operation.customer_no, *sorted(selection.receivable_ids), str(selection.billing_month)]
-            parts += [str(operation.amount), _time_of_day(operation.paid_at), operation.channel]
-            parts += [operation.settle_method, operation.outlet, operation.operator]
+            parts += _money_parts(operation)
+        case PrepaymentDeposit():
+            parts += [operation.customer_no, *_money_parts(operation)]
         case SameDayCancel() | Reversal():
             parts += [operation.customer_no, *_original_parts(operation.original), str(operation.amount)]
         case StatusEnquiry():
@@ -238,6 +262,11 @@ def canonical_digest(operation: Operation) -> bytes:
 def _time_of_day(moment: datetime) -> str:
     """hhmmss; `strftime` takes five times as long."""
     return f"{moment.hour:02d}{moment.minute:02d}{moment.second:02d}"
+
+
+def _money_parts(operation: Payment | PrepaymentDeposit) -> list[str]:
+    parts = [str(operation.amount), _time_of_day(operation.paid_at), operation.channel]
+    return [*parts, operation.settle_method, operation.outlet, operation.operator]
 
 
 def _original_parts(original: OriginalReference) -> list[str]:

@@ -54,6 +54,7 @@ class Reason(Enum):
     PREPAYMENT_USED = (OutcomeClass.FINAL_REFUSAL, "prepayment of the original has been used", "预存款已被使用")
     BILL_NOT_FOUND = (OutcomeClass.FINAL_REFUSAL, "no such bill of this customer", "无此账单")
     NO_ARREARS = (OutcomeClass.FINAL_REFUSAL, "nothing is owed", "无欠费")
+    ARREARS_EXIST = (OutcomeClass.FINAL_REFUSAL, "arrears exist, so no prepayment is taken", "有欠费,不能预存")
     ALREADY_PAID = (OutcomeClass.FINAL_REFUSAL, "bill is already paid", "账单已缴")
     LOCKED_IN_BATCH = (OutcomeClass.FINAL_REFUSAL, "bill is in a batch debit", "批扣在途")
     BILL_CHANGED = (OutcomeClass.FINAL_REFUSAL, "bill has changed, enquire again", "账单已变化")
@@ -116,7 +117,7 @@ class ReceiptLine:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Answer to a payment: what it settled, and what went to prepayment."""
+    """Answer to a payment or deposit: what it settled, and what went to prepayment."""
 
     lines: tuple[ReceiptLine, ...]
     prepayment: Money

@@ -28,7 +28,7 @@ from reconciliation.errors import IdentityFailed
 from reconciliation.identity import Identity, first_failing
 
 # Kinds of posting that a bank's own messages book; whatever else settles on a day is a treatment.
-POSTING_KINDS = ("PAYMENT", "SAME_DAY_CANCEL", "REVERSAL", "NEXT_DAY_REVERSAL")
+POSTING_KINDS = ("PAYMENT", "PREPAYMENT_DEPOSIT", "SAME_DAY_CANCEL", "REVERSAL", "NEXT_DAY_REVERSAL")
 _TERMS = (
     "bank_only_fen",
     "utility_only_fen",

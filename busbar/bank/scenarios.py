@@ -80,6 +80,21 @@ async def pays_too_much(teller: Teller) -> None:
     await _pay_all(teller, "pays too much", teller.chance.randint(1, 50) * 100)
 
 
+async def deposits(teller: Teller) -> None:
+    """Prepayment once the arrears are paid: refused where something is still owed; every third payer cancels it."""
+    paper = next(teller.payers)[0]
+    answer = await teller.enquire(paper.customer_no)
+    if answer.meaning is Meaning.OK and answer.owed_fen > 0:
+        too_early = teller.deposit(paper, 5_000)
+        teller.expect("deposits with arrears", (await teller.pay(too_early))[1], Meaning.REFUSED)
+        await teller.pay(teller.order(paper, answer.owed_fen, named=False))
+    order = teller.deposit(paper, teller.chance.randint(1, 200) * 100)
+    entry_id, answer = await teller.pay(order)
+    booked = teller.expect("deposits", answer, Meaning.OK, Meaning.REFUSED) and answer.meaning is Meaning.OK
+    if booked and teller.chance.randrange(3) == 0:
+        teller.expect("cancels a deposit", await teller.cancel(entry_id, order), Meaning.OK, Meaning.REFUSED)
+
+
 async def _pay_all(teller: Teller, name: str, extra_fen: int) -> None:
     paper = next(teller.payers)[0]
     answer = await teller.enquire(paper.customer_no)
@@ -244,6 +259,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(pays_all_bills, 14),
     Scenario(pays_too_much, 4),
     Scenario(pays_in_part, 4),
+    Scenario(deposits, 3),
     Scenario(sends_twice, 4),
     Scenario(reuses_a_trace_number, 2),
     Scenario(loses_a_reply_and_asks, 3),

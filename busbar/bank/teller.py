@@ -79,6 +79,11 @@ class Teller:
             billing_month=bill.billing_month if named else "",
         )
 
+    def deposit(self, bill: PaperBill, amount_fen: int) -> Order:
+        """A cheque over the counter as prepayment: every wire can name that."""
+        order = self.order(bill, amount_fen, named=False)
+        return replace(order, is_deposit=True, channel="BANK_COUNTER", settle_method="CHEQUE")
+
     def note(self, operation: str, answer: Answer) -> Answer:
         self.tally[operation, answer.meaning.value, answer.code] += 1
         if answer.clearing_date is not None and answer.clearing_date > self.bank_date:

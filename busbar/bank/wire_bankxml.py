@@ -68,6 +68,8 @@ class BankXmlWire:
         return await self._ask("bill.enquiry.req", body)
 
     async def pay(self, order: Order, damage: Damage = Damage.NONE) -> Answer:
+        if order.is_deposit:
+            return await self._ask("deposit.req", self._deposit(order), damage)
         if order.receivable_id:
             bills = messages.Bills(receivable_ids=(order.receivable_id,))
         elif order.billing_month:
@@ -98,6 +100,17 @@ class BankXmlWire:
         original = messages.Original(order.trace_date, order.trace_no)
         body = messages.StatusEnquiryRequest(trace[0], trace[1], order.customer_no, original, fence)
         return await self._ask("status.enquiry.req", body)
+
+    def _deposit(self, order: Order) -> messages.DepositRequest:
+        return messages.DepositRequest(
+            trace_date=order.trace_date,
+            trace_no=order.trace_no,
+            customer_no=order.customer_no,
+            amount=Money(order.amount_fen),
+            paid_at=order.paid_at,
+            channel=order.channel,
+            settle_method=order.settle_method,
+        )
 
     def _undo(self, order: Order, reference_no: str | None, trace: tuple[date, str]) -> messages.UndoRequest:
         original = messages.Original(order.trace_date, order.trace_no, reference_no)

@@ -23,7 +23,13 @@ from protocols.iso8583.codec import Message, decode
 from protocols.iso8583.dialects import guangzhou_messages as guangzhou
 from protocols.iso8583.dialects.guangzhou import GUANGZHOU
 from protocols.iso8583.dialects.guangzhou_codes import CodeClass
-from protocols.iso8583.dialects.guangzhou_layouts import ALL_MONTHS, Collection
+from protocols.iso8583.dialects.guangzhou_layouts import (
+    ALL_MONTHS,
+    CASH_OR_ACCOUNT,
+    CHEQUE_AS_PREPAYMENT,
+    NO_REFERENCE,
+    Collection,
+)
 from protocols.iso8583.mti import reply_mti
 from protocols.money import Money
 from protocols.signing.macs import MacAlgorithm
@@ -224,10 +230,12 @@ def _month(billing_month: str) -> str:
 
 
 def _collection(order: Order, reference_no: str = "") -> Collection:
-    collection = Collection(order.customer_no, _month(order.billing_month))
-    if not reference_no:
-        return collection
-    return Collection(order.customer_no, collection.month, original_reference=reference_no)
+    return Collection(
+        order.customer_no,
+        _month(order.billing_month),
+        original_reference=reference_no or NO_REFERENCE,
+        collect_kind=CHEQUE_AS_PREPAYMENT if order.is_deposit else CASH_OR_ACCOUNT,
+    )
 
 
 def _account(order: Order) -> str | None:

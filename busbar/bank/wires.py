@@ -58,7 +58,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A payment as the bank keyed it. `receivable_id` or `billing_month` names bills; both empty pays all."""
+    """A payment as the bank keyed it. `receivable_id` or `billing_month` names bills; both empty pays all.
+
+    A deposit is money for no bill: prepayment.
+    """
 
     trace_date: date
     trace_no: str
@@ -69,6 +72,7 @@ class Order:
     settle_method: str
     receivable_id: str = ""
     billing_month: str = ""
+    is_deposit: bool = False
 
 
 class Wire(Protocol):

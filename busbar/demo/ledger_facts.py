@@ -9,7 +9,7 @@ from gateway.database import connect
 
 _SQL = """
 SELECT
-    (SELECT count(*) FROM {s}.published_payment WHERE kind = 'PAYMENT') AS payments,
+    (SELECT count(*) FROM {s}.published_payment WHERE kind IN ('PAYMENT', 'PREPAYMENT_DEPOSIT')) AS payments,
     (SELECT coalesce(sum(signed_fen), 0)::bigint FROM {s}.published_payment) AS amount_fen,
     (SELECT coalesce(sum(amount_fen), 0)::bigint FROM {s}.published_entry) AS entries_fen,
     (SELECT count(*) FROM (SELECT payment_id FROM {s}.published_entry GROUP BY payment_id HAVING sum(amount_fen) <> 0)

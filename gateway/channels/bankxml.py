@@ -2,7 +2,7 @@
 
 Strategy: the server parses, verifies and stamps; this file translates. A request becomes an operation or is not done,
 never an exception (`refusal_of` sees to errors of `protocols.bankxml`). The reply repeats trace and customer number,
-so that a bank finds its entry without our message ids. `CODES` is one table; a code's class is its reason's class.
+so that a bank finds its entry without our message ids. Codes are in `bankxml_codes`.
 
 - Trace date and number in the body are the key of the operation. A retry has a new MsgId, Nonce and SndTm in its
   header and the same body; none of the header's three reaches the operation.
@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.banks.profile import BankProfile, BankXmlWire
+from gateway.channels.bankxml_codes import CODES, SUCCESS_CODE
 from gateway.operations import (
     BillEnquiry,
     BillSelection,
@@ -29,6 +30,7 @@ from gateway.operations import (
     OperationKind,
     OriginalReference,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     SettleMethod,
@@ -60,42 +62,6 @@ from protocols.bankxml.tables import MAX_LINES, REPLY_OF, VERSION
 from protocols.errors import DateError, MoneyError, ProtocolError, SignatureError
 from protocols.money import Money
 
-SUCCESS_CODE = "00"
-# Numbers of the China Southern Grid list (YDLW) where it has one; 94 is the interbank number of a duplicate trace.
-# Our own are 200 to 229 for final refusals, 230 to 249 for "later", 250 to 269 for "unknown".
-CODES = MappingProxyType(
-    {
-        Reason.UNREADABLE: "254",
-        Reason.SIGNATURE_INVALID: "253",
-        Reason.FORMAT_ERROR: "0a",
-        Reason.REPLAYED: "252",
-        Reason.BAD_OPERATION: "13",
-        Reason.DATE_INVALID: "203",
-        Reason.AMOUNT_INVALID: "204",
-        Reason.OVERLOADED: "230",
-        Reason.DEADLINE_PASSED: "231",
-        Reason.DUPLICATE_TRACE: "94",
-        Reason.IN_PROGRESS: "250",
-        Reason.FENCED: "205",
-        Reason.NOT_SIGNED_ON: "51",
-        Reason.CUSTOMER_NOT_FOUND: "03",
-        Reason.ORIGINAL_NOT_FOUND: "15",
-        Reason.ALREADY_REVERSED: "206",
-        Reason.AMOUNT_DIFFERS: "207",
-        Reason.CANCEL_NOT_ALLOWED: "14",
-        Reason.PREPAYMENT_USED: "208",
-        Reason.BILL_NOT_FOUND: "209",
-        Reason.NO_ARREARS: "06",
-        Reason.ALREADY_PAID: "210",
-        Reason.LOCKED_IN_BATCH: "18",
-        Reason.BILL_CHANGED: "73",
-        Reason.AMOUNT_TOO_LARGE: "211",
-        Reason.PARTIAL_NOT_ALLOWED: "27",
-        Reason.STATUS_UNKNOWN: "101",
-        Reason.SYSTEM_ERROR: "50",
-        Reason.TIMEOUT: "251",
-    }
-)
 STORE_AND_FORWARD = frozenset(("reversal.req",))
 """Message types that the replay guard exempts from its window: they wait in the bank until the line is back."""
 
@@ -180,16 +146,33 @@ def _bill_enquiry(context: _Context, body: wire_messages.BillEnquiryRequest) -> 
     )
 
 
-def _payment(context: _Context, body: wire_messages.PaymentRequest) -> CustomerOperation | Declined:
+def _check_paid_at(context: _Context, paid_at: datetime) -> Declined | None:
     tolerance_hours = context.profile.paid_at_tolerance_hours
-    if abs(body.paid_at - context.received_at) > timedelta(hours=tolerance_hours):
+    if abs(paid_at - context.received_at) > timedelta(hours=tolerance_hours):
         return Declined(
             Reason.DATE_INVALID, f"/Msg/Body/PdTm: more than {tolerance_hours} hours off the time of receipt"
         )
-    return Payment(
+    return None
+
+
+def _payment(context: _Context, body: wire_messages.PaymentRequest) -> CustomerOperation | Declined:
+    return _check_paid_at(context, body.paid_at) or Payment(
         key=context.key(OperationKind.PAYMENT, body.trace_date, body.trace_no),
         customer_no=body.customer_no,
         selection=_selection(body.bills),
+        amount=body.amount,
+        paid_at=body.paid_at.astimezone(context.profile.zone),
+        channel=Channel(body.channel),
+        settle_method=SettleMethod(body.settle_method),
+        outlet=body.outlet or "",
+        operator=body.operator or "",
+    )
+
+
+def _deposit(context: _Context, body: wire_messages.DepositRequest) -> CustomerOperation | Declined:
+    return _check_paid_at(context, body.paid_at) or PrepaymentDeposit(
+        key=context.key(OperationKind.PAYMENT, body.trace_date, body.trace_no),
+        customer_no=body.customer_no,
         amount=body.amount,
         paid_at=body.paid_at.astimezone(context.profile.zone),
         channel=Channel(body.channel),
@@ -238,6 +221,7 @@ _OPERATIONS: MappingProxyType[str, Callable[[_Context, Any], CustomerOperation |
     {
         "bill.enquiry.req": _bill_enquiry,
         "payment.req": _payment,
+        "deposit.req": _deposit,
         "cancel.req": _same_day_cancel,
         "reversal.req": _reversal,
         "status.enquiry.req": _status_enquiry,
@@ -301,6 +285,7 @@ _Repeated = tuple[date, str, str, wire_messages.Result]
 _REQUESTS = (
     wire_messages.BillEnquiryRequest,
     wire_messages.PaymentRequest,
+    wire_messages.DepositRequest,
     wire_messages.UndoRequest,
     wire_messages.StatusEnquiryRequest,
 )
@@ -393,6 +378,7 @@ _REPLIES: MappingProxyType[str, Callable[[_Repeated, Approved | None], wire_mess
     {
         "bill.enquiry.req": _bill_enquiry_reply,
         "payment.req": _payment_reply,
+        "deposit.req": _payment_reply,
         "cancel.req": _undo_reply,
         "reversal.req": _undo_reply,
         "status.enquiry.req": _status_enquiry_reply,

@@ -37,6 +37,7 @@ CODE_OF: Mapping[Reason, str] = MappingProxyType(
         Reason.PREPAYMENT_USED: "U6",
         Reason.BILL_NOT_FOUND: "08",
         Reason.NO_ARREARS: "09",
+        Reason.ARREARS_EXIST: "UC",
         Reason.ALREADY_PAID: "U7",
         Reason.LOCKED_IN_BATCH: "U8",
         Reason.BILL_CHANGED: "U9",

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
 from gateway.banks.profile import BankProfile, Iso8583Wire
@@ -35,6 +36,7 @@ from gateway.operations import (
     OperationKind,
     OriginalReference,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     SettleMethod,
@@ -48,6 +50,9 @@ from protocols.iso8583.dates import DateError, check_date_time, field_7, month_d
 from protocols.iso8583.dialects.guangzhou import MAC_FIELD, check_fields
 from protocols.iso8583.dialects.guangzhou_layouts import (
     ALL_MONTHS,
+    CASH_OR_ACCOUNT,
+    CHEQUE_AS_PREPAYMENT,
+    CHEQUE_RECEIVED,
     ENERGY_PRODUCT,
     NO_REFERENCE,
     Collection,
@@ -87,8 +92,8 @@ CHANNELS: Mapping[str, Channel] = MappingProxyType(
         "T": Channel.AGENT_OUTLET,
     }
 )
-# Collect kind 11, a cheque as prepayment, is no payment of a bill: refused until deposits are offered on this wire.
-_CASH_OR_ACCOUNT, _CHEQUE_RECEIVED = "10", "12"
+# A cheque as prepayment is no payment of a bill but a deposit.
+_CHEQUES = frozenset({CHEQUE_AS_PREPAYMENT, CHEQUE_RECEIVED})
 _CARD_CHANNELS = frozenset({Channel.ATM, Channel.POS})
 _ALL_MONTHS = frozenset({ALL_MONTHS, "9"})
 _CUSTOMER_NO = re.compile(r"[0-9A-Za-z.-]{1,21}\Z")
@@ -220,10 +225,14 @@ def _payment(message: Message, profile: BankProfile, received_at: datetime) -> O
         raise ProtocolError("field 48 original_reference", "twelve zeros are expected in a payment")
     channel = _channel(message)
     acceptor = read_acceptor(message.require(42))
-    return Payment(
+    if collection.collect_kind == CHEQUE_AS_PREPAYMENT:
+        make: Callable[..., Operation] = PrepaymentDeposit
+        _check_month_of_deposit(collection.month)
+    else:
+        make = partial(Payment, selection=_selection(collection.month))
+    return make(
         key=key,
         customer_no=collection.customer_no,
-        selection=_selection(collection.month),
         amount=_amount(message),
         paid_at=_payer_time(message, profile, received_at),
         channel=channel,
@@ -231,6 +240,12 @@ def _payment(message: Message, profile: BankProfile, received_at: datetime) -> O
         outlet=acceptor.outlet,
         operator=acceptor.teller,
     )
+
+
+def _check_month_of_deposit(month: str) -> None:
+    """A deposit is for no month; one that names a month may be meant for that month's bill."""
+    if month not in _ALL_MONTHS:
+        raise _RefusedError(Reason.BILL_NOT_FOUND, "field 48 month: 99999999 is expected with collect kind 11")
 
 
 def _channel(message: Message) -> Channel:
@@ -241,11 +256,11 @@ def _channel(message: Message) -> Channel:
 
 
 def _settle_method(message: Message, collection: Collection, channel: Channel) -> SettleMethod:
-    """Cheque by collect kind 12; with 10 the account of field 2 tells cash from card (ATM, POS) and transfer."""
-    if collection.collect_kind == _CHEQUE_RECEIVED:
+    """Cheque by collect kind 11 or 12; with 10 the account of field 2 tells cash from card (ATM, POS) and transfer."""
+    if collection.collect_kind in _CHEQUES:
         return SettleMethod.CHEQUE
-    if collection.collect_kind != _CASH_OR_ACCOUNT:
-        raise _RefusedError(Reason.BAD_OPERATION, "field 48 collect_kind: 10 or 12 is expected")
+    if collection.collect_kind != CASH_OR_ACCOUNT:
+        raise _RefusedError(Reason.BAD_OPERATION, "field 48 collect_kind: 10, 11 or 12 is expected")
     if message.get(2) is None:
         return SettleMethod.CASH
     return SettleMethod.CARD if channel in _CARD_CHANNELS else SettleMethod.TRANSFER

@@ -11,6 +11,7 @@ from __future__ import annotations
 from gateway.ledger.model import (
     NOTHING,
     Account,
+    Booking,
     Customer,
     Effects,
     Entry,
@@ -57,8 +58,7 @@ def book(state: State, posting: Posting) -> Effects:
         changed.append(_settled(bill, line, posting))
     movement_fen = posting.prepayment_movement_fen
     return Effects(
-        posting=posting,
-        entries=entries_of(posting),
+        bookings=(Booking(posting, entries_of(posting)),),
         receivables=tuple(changed),
         customer=_with_prepayment(customer, movement_fen) if movement_fen else None,
     )
@@ -66,8 +66,8 @@ def book(state: State, posting: Posting) -> Effects:
 
 def entries_of(posting: Posting) -> tuple[Entry, ...]:
     """The double entry of a posting, debit positive, zero lines left out; they sum to zero."""
-    entries = [Entry(Account.DUE_FROM_BANK, posting.signed_fen)]
     balance = posting.signed_fen
+    entries = [Entry(Account.DUE_FROM_BANK, balance)] if balance else []
     for line in posting.lines:
         if line.principal_fen:
             entries.append(

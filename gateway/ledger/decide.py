@@ -20,6 +20,7 @@ from datetime import datetime
 
 from gateway.ledger.booking import Decision, refuse
 from gateway.ledger.decide_payment import decide_enquiry, decide_payment
+from gateway.ledger.decide_prepayment import decide_deposit
 from gateway.ledger.decide_undo import decide_cancel, decide_reversal, decide_status
 from gateway.ledger.model import NOTHING, Effects, OperationRecord, SignEvent, State
 from gateway.ledger.rules import Rules
@@ -27,6 +28,7 @@ from gateway.operations import (
     BillEnquiry,
     CustomerOperation,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     SessionOperation,
@@ -38,7 +40,7 @@ from gateway.operations import (
 from gateway.outcomes import Approved, Declined, Outcome, OutcomeClass, Reason, class_of
 
 _FINAL = (OutcomeClass.SUCCESS, OutcomeClass.FINAL_REFUSAL)
-_NEEDS_SIGN_ON = (BillEnquiry, Payment, SameDayCancel)
+_NEEDS_SIGN_ON = (BillEnquiry, Payment, PrepaymentDeposit, SameDayCancel)
 
 
 def decide(
@@ -82,6 +84,8 @@ def _judge(state: State, operation: CustomerOperation | SessionOperation, rules:
     match operation:
         case Payment():
             return decide_payment(state, operation, rules, trace_id)
+        case PrepaymentDeposit():
+            return decide_deposit(state, operation, rules, trace_id)
         case BillEnquiry():
             return decide_enquiry(state, operation, rules)
         case SameDayCancel():
@@ -113,8 +117,7 @@ def _with_record(
     record = OperationRecord(operation.key, customer_no, digest, outcome, payment_id)
     return Effects(
         records=(*effects.records, record),
-        posting=effects.posting,
-        entries=effects.entries,
+        bookings=effects.bookings,
         receivables=effects.receivables,
         customer=effects.customer,
         sign_event=effects.sign_event,

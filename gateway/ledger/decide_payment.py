@@ -26,7 +26,7 @@ from gateway.ledger.model import (
     State,
 )
 from gateway.ledger.rules import Rules
-from gateway.operations import BillEnquiry, BillSelection, Payment
+from gateway.operations import BillEnquiry, BillSelection, Payment, PrepaymentDeposit
 from gateway.outcomes import Approved, BillOwed, BillsFound, Reason, Receipt, ReceiptLine
 from protocols.money import CURRENCY, Money
 
@@ -55,10 +55,9 @@ def decide_enquiry(state: State, enquiry: BillEnquiry, rules: Rules) -> Decision
 
 def decide_payment(state: State, payment: Payment, rules: Rules, trace_id: str) -> Decision:
     """缴费: one posting that settles the selection, or the first reason against it."""
-    if payment.amount.minor <= 0:
-        return refuse(state, Reason.AMOUNT_INVALID)
-    if payment.amount.currency != CURRENCY:
-        return refuse(state, Reason.AMOUNT_INVALID, f"the ledger is kept in {CURRENCY}")
+    refused = refuse_amount(state, payment.amount)
+    if refused is not None:
+        return refused
     customer = state.customers.get(payment.customer_no)
     if customer is None:
         return refuse(state, Reason.CUSTOMER_NOT_FOUND)
@@ -77,8 +76,17 @@ def decide_payment(state: State, payment: Payment, rules: Rules, trace_id: str) 
         reason = Reason.BILL_CHANGED
     if reason is not None:
         return refuse(state, reason)
-    posting = _posting(state, payment, shares, movement_fen=movement_fen, trace_id=trace_id)
-    return _approved(posting), book(state, posting)
+    posting = posting_of(state, payment, shares, movement_fen=movement_fen, trace_id=trace_id)
+    return approved(posting), book(state, posting)
+
+
+def refuse_amount(state: State, amount: Money) -> Decision | None:
+    """Nothing or less, or money of another currency, is not taken; None where there is nothing to say against it."""
+    if amount.minor <= 0:
+        return refuse(state, Reason.AMOUNT_INVALID)
+    if amount.currency != CURRENCY:
+        return refuse(state, Reason.AMOUNT_INVALID, f"the ledger is kept in {CURRENCY}")
+    return None
 
 
 def select(bills: dict[str, Receivable], selection: BillSelection) -> list[Receivable] | None:
@@ -140,12 +148,15 @@ def _may_be_short(share: Share, selection: BillSelection) -> bool:
     return share.is_whole or share.owed.bill.partial_payment_allowed or (selection.is_all and share.is_empty)
 
 
-def _posting(state: State, payment: Payment, shares: Sequence[Share], *, movement_fen: int, trace_id: str) -> Posting:
+def posting_of(
+    state: State, payment: Payment | PrepaymentDeposit, shares: Sequence[Share], *, movement_fen: int, trace_id: str
+) -> Posting:
+    """What takes the money of `payment`, settles `shares` and moves the customer's prepayment by `movement_fen`."""
     payment_id, reference_no = next_number(state)
     customer = state.customers[payment.customer_no]
     return Posting(
         payment_id=payment_id,
-        kind=PostingKind.PAYMENT,
+        kind=PostingKind.PAYMENT if isinstance(payment, Payment) else PostingKind.PREPAYMENT_DEPOSIT,
         key=payment.key,
         customer_no=payment.customer_no,
         org_code=customer.org_code,
@@ -161,9 +172,14 @@ def _posting(state: State, payment: Payment, shares: Sequence[Share], *, movemen
         original_payment_id=None,
         prepayment_opening_fen=customer.prepayment_balance_fen,
         prepayment_movement_fen=movement_fen,
-        lines=tuple(_posted_line(share) for share in shares if not share.is_empty),
+        lines=posted_lines(shares),
         trace_id=trace_id,
     )
+
+
+def posted_lines(shares: Sequence[Share]) -> tuple[PostedLine, ...]:
+    """The lines of a posting; bills that get nothing have none."""
+    return tuple(_posted_line(share) for share in shares if not share.is_empty)
 
 
 def _posted_line(share: Share) -> PostedLine:
@@ -178,7 +194,8 @@ def _posted_line(share: Share) -> PostedLine:
     )
 
 
-def _approved(posting: Posting) -> Approved:
+def approved(posting: Posting) -> Approved:
+    """The answer that a posting of money gets: its receipt."""
     lines = tuple(
         ReceiptLine(line.receivable_id, line.billing_month, Money(line.principal_fen), Money(line.penalty_fen))
         for line in posting.lines

@@ -76,7 +76,7 @@ def find_original(state: State, operation: Undoing | StatusEnquiry) -> Original:
     named, bank = operation.original, operation.key.bank
     by_reference = _posting(state, state.payment_id_by_reference.get((bank, named.reference_no or "")))
     if named.trace_date is None or named.trace_no is None:
-        is_payment = by_reference is not None and by_reference.kind is PostingKind.PAYMENT
+        is_payment = by_reference is not None and by_reference.takes_money
         key, posting, record, agrees = None, by_reference if is_payment else None, None, True
     else:
         key = OperationKey(bank, OperationKind.PAYMENT, named.trace_date, named.trace_no)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import zlib
 
-from gateway.operations import Operation, Payment, Reversal, SameDayCancel, StatusEnquiry
+from gateway.operations import Operation, Payment, PrepaymentDeposit, Reversal, SameDayCancel, StatusEnquiry
 
 # The fastest level: requests are small and alike, the others gain a few per cent for twice the time.
 _LEVEL = 1
 # A request is at most some kilobytes; what unpacks to more than this was not written by us.
 MAX_REQUEST_BYTES = 1 << 20
-_MOVES_MONEY = (Payment, SameDayCancel, Reversal)
+_MOVES_MONEY = (Payment, PrepaymentDeposit, SameDayCancel, Reversal)
 
 
 def moves_money(operation: Operation) -> bool:

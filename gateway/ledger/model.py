@@ -9,9 +9,11 @@ Rows are frozen; a changed row is a new value.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 from gateway.operations import Channel, OperationKey, SettleMethod
 from gateway.outcomes import Outcome
@@ -29,12 +31,29 @@ class Account(StrEnum):
 
 
 class PostingKind(StrEnum):
-    """Kinds of rows in `payment`: a payment, or what undoes one."""
+    """Kinds of rows in `payment`: what takes money, what undoes it, and what moves prepayment inside the ledger."""
 
     PAYMENT = "PAYMENT"
+    PREPAYMENT_DEPOSIT = "PREPAYMENT_DEPOSIT"  # money without a bill; bills only where arrears come first
     SAME_DAY_CANCEL = "SAME_DAY_CANCEL"  # teller's cancel, same clearing date
     REVERSAL = "REVERSAL"  # system reversal on the original's clearing date
     NEXT_DAY_REVERSAL = "NEXT_DAY_REVERSAL"  # system reversal after the cut-off, booked on the new date
+    PREPAYMENT_APPLIED = "PREPAYMENT_APPLIED"  # a balance settles bills when one is issued; no bank has a part in it
+    PREPAYMENT_WITHDRAWN = "PREPAYMENT_WITHDRAWN"  # takes back what a posting drew, as its money was reversed
+
+
+# Which way a posting moves what banks owe us. What moves inside the ledger owes us nothing.
+DIRECTION: Mapping[PostingKind, int] = MappingProxyType(
+    {
+        PostingKind.PAYMENT: 1,
+        PostingKind.PREPAYMENT_DEPOSIT: 1,
+        PostingKind.SAME_DAY_CANCEL: -1,
+        PostingKind.REVERSAL: -1,
+        PostingKind.NEXT_DAY_REVERSAL: -1,
+        PostingKind.PREPAYMENT_APPLIED: 0,
+        PostingKind.PREPAYMENT_WITHDRAWN: 0,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +116,10 @@ class PostedLine:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A row of `payment`. `amount_fen` is positive for every kind; `signed_fen` carries the direction."""
+    """A row of `payment`. `amount_fen` is positive for every kind; `signed_fen` is what the bank owes more by it.
+
+    `original_payment_id` names what a posting undoes, or what a withdrawal takes back a part of.
+    """
 
     payment_id: int
     kind: PostingKind
@@ -121,7 +143,12 @@ class Posting:
 
     @property
     def signed_fen(self) -> int:
-        return self.amount_fen if self.kind is PostingKind.PAYMENT else -self.amount_fen
+        return DIRECTION[self.kind] * self.amount_fen
+
+    @property
+    def takes_money(self) -> bool:
+        """Whether this is what a bank may cancel, reverse or ask about."""
+        return DIRECTION[self.kind] > 0
 
     @property
     def prepayment_closing_fen(self) -> int:
@@ -163,15 +190,36 @@ class SignEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Booking:
+    """A posting with its double entry."""
+
+    posting: Posting
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
-    """All that one operation changes. Empty for refusals that consume no key and for enquiries."""
+    """All that one operation changes. Empty for refusals that consume no key and for enquiries.
+
+    `bookings` are in the order of booking; the last one is the operation's own, before it stand those that it
+    made necessary.
+    """
 
     records: tuple[OperationRecord, ...] = ()
-    posting: Posting | None = None
-    entries: tuple[Entry, ...] = ()
+    bookings: tuple[Booking, ...] = ()
     receivables: tuple[Receivable, ...] = ()  # new versions of the rows whose running sums change
     customer: Customer | None = None  # new version where the prepayment balance changes
     sign_event: SignEvent | None = None
+
+    @property
+    def posting(self) -> Posting | None:
+        """The operation's own posting."""
+        return self.bookings[-1].posting if self.bookings else None
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of the operation's own posting."""
+        return self.bookings[-1].entries if self.bookings else ()
 
 
 NOTHING = Effects()
@@ -208,8 +256,8 @@ class State:
             self.customers[effects.customer.customer_no] = effects.customer
         if effects.sign_event is not None:
             self.signed_on[effects.sign_event.key.bank] = effects.sign_event.signed_on
-        if effects.posting is not None:
-            self._apply_posting(effects.posting)
+        for booking in effects.bookings:
+            self._apply_posting(booking.posting)
 
     def _apply_posting(self, posting: Posting) -> None:
         taken = self.free_payment_ids.popleft()

@@ -31,6 +31,7 @@ Columns = list[list[Any]]
 OutcomeTexts = dict[int, str]  # by identity: the outcomes live as long as the batch
 _OPERATION_KIND = {
     PostingKind.PAYMENT: OperationKind.PAYMENT,
+    PostingKind.PREPAYMENT_DEPOSIT: OperationKind.PAYMENT,
     PostingKind.SAME_DAY_CANCEL: OperationKind.SAME_DAY_CANCEL,
     PostingKind.REVERSAL: OperationKind.REVERSAL,
     PostingKind.NEXT_DAY_REVERSAL: OperationKind.REVERSAL,
@@ -174,13 +175,11 @@ def _payment_row(posting: Posting) -> tuple[Any, ...]:
 def entry_rows(decided: Iterable[Decided]) -> Rows:
     """The entries of every posting, numbered from 1; what concerns a receivable carries its unit and charge kind."""
     rows: Rows = []
-    for one in decided:
-        posting = one.effects.posting
-        if posting is None:
-            continue
+    for booking in (booking for one in decided for booking in one.effects.bookings):
+        posting = booking.posting
         head = (posting.key.bank, posting.channel, posting.clearing_date)
         lines = {line.receivable_id: (line.charge_kind, line.org_code) for line in posting.lines}
-        for line_no, entry in enumerate(one.effects.entries, start=1):
+        for line_no, entry in enumerate(booking.entries, start=1):
             tail = (None, posting.org_code) if entry.receivable_id is None else lines[entry.receivable_id]
             rows.append(
                 (

@@ -44,6 +44,13 @@ class WithinBill(Enum):
     PENALTY_FIRST = "PENALTY_FIRST"
 
 
+class DepositWithArrears(Enum):
+    """What becomes of a prepayment deposit whose customer owes something."""
+
+    REFUSE = "REFUSE"
+    APPLY_FIRST = "APPLY_FIRST"  # the arrears are settled first, as far as it reaches
+
+
 @dataclass(frozen=True, slots=True)
 class PenaltyRates:
     """Penalty a day from `from_date` on, in millionths of the principal outstanding that day."""
@@ -96,7 +103,8 @@ class Rules:
     rounding: Rounding = Rounding.HALF_UP
     cap_at_principal: bool = True  # the minimum outranks the cap
     residential_usage_prefixes: tuple[str, ...] = ("2",)
-    prepayment_enabled: bool = True  # what is paid above all bills goes to prepayment
+    prepayment_enabled: bool = True  # what is paid above all bills goes to prepayment; deposits are taken
+    deposit_with_arrears: DepositWithArrears = DepositWithArrears.REFUSE
     bill_order: BillOrder = BillOrder.OLDEST_FIRST
     within_bill: WithinBill = WithinBill.PENALTY_FIRST
     stale_days: int = 31  # how far back an amount may have been right for the answer "bill has changed"

@@ -30,6 +30,7 @@ from gateway.operations import (
     OperationKey,
     OperationKind,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     SessionOperation,
@@ -44,7 +45,7 @@ LedgerOperation = CustomerOperation | SessionOperation
 SESSION_KINDS = (SignOn, SignOff)
 _NAMES_BILLS = (Payment, BillEnquiry)
 _NAMES_ORIGINAL = (SameDayCancel, Reversal, StatusEnquiry)
-_POSTS = (Payment, SameDayCancel, Reversal)
+_POSTS = (Payment, PrepaymentDeposit, SameDayCancel, Reversal)
 Decide = Callable[[State, LedgerOperation, Rules, datetime, str], tuple[Outcome, Effects]]
 
 

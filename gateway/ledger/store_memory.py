@@ -16,7 +16,7 @@ from datetime import date, datetime
 
 from gateway.database import CheckViolation, ConnectionLost, DatabaseError, UniqueViolation
 from gateway.ledger.evidence import moves_money
-from gateway.ledger.model import Customer, Entry, OperationRecord, Posting, Receivable, State
+from gateway.ledger.model import Customer, Entry, OperationRecord, Posting, PostingKind, Receivable, State
 from gateway.ledger.store import CommitResult, Decided, Wanted
 from gateway.operations import Evidence, OperationKey, OperationKind
 from gateway.outcomes import Outcome
@@ -132,8 +132,7 @@ class MemoryDatabase:
             for record in one.effects.records:
                 if record.key in self.records:
                     raise UniqueViolation("row exists already", sqlstate="23505", constraint="operation_once")
-            posting = one.effects.posting
-            if posting is not None and posting.amount_fen <= 0:
+            if any(booking.posting.amount_fen <= 0 for booking in one.effects.bookings):
                 raise CheckViolation("row breaks a rule", sqlstate="23514", constraint="payment_amount_positive")
             for receivable in one.effects.receivables:
                 if not 0 <= receivable.received_principal_fen <= receivable.principal_fen:
@@ -149,9 +148,9 @@ class MemoryDatabase:
                 self.customers[effects.customer.customer_no] = effects.customer
             if effects.sign_event is not None:
                 self.signed_on[effects.sign_event.key.bank] = effects.sign_event.signed_on
-            if effects.posting is not None:
-                self.postings[effects.posting.payment_id] = effects.posting
-                self.entries[effects.posting.payment_id] = effects.entries
+            for booking in effects.bookings:
+                self.postings[booking.posting.payment_id] = booking.posting
+                self.entries[booking.posting.payment_id] = booking.entries
             if one.evidence is not None and moves_money(one.operation):
                 self.evidence.append(StoredEvidence(one.operation.key, one.evidence, one.outcome))
 
@@ -199,7 +198,7 @@ class MemoryStore:
             await self._database.leave(self)
             return CommitResult.ABORTED
         self._database.apply(self._written)
-        used = {one.effects.posting.payment_id for one in self._written if one.effects.posting is not None}
+        used = {booking.posting.payment_id for one in self._written for booking in one.effects.bookings}
         self._free_ids = deque(free for free in self._free_ids if free not in used)
         await self._database.leave(self)
         try:
@@ -255,7 +254,11 @@ def _reopened(database: MemoryDatabase, wanted: Wanted) -> set[str]:
 
 def _add_originals(database: MemoryDatabase, wanted: Wanted, state: State) -> None:
     payment_keys, references = set(wanted.payment_keys), set(wanted.references)
-    undone_by = {one.original_payment_id: one.payment_id for one in database.postings.values()}
+    undone_by = {
+        one.original_payment_id: one.payment_id
+        for one in database.postings.values()
+        if one.kind is not PostingKind.PREPAYMENT_WITHDRAWN
+    }
     for posting in database.postings.values():
         by_key = posting.key.kind is OperationKind.PAYMENT and posting.key in payment_keys
         reference = (posting.key.bank, posting.reference_no)

@@ -85,7 +85,7 @@ class PostgresStore:
     async def write(self, decided: Sequence[Decided], state: State, recorded_at: datetime) -> None:
         day = state.clearing_date
         texts = rows.outcome_texts(decided)
-        postings = [one.effects.posting for one in decided if one.effects.posting is not None]
+        postings = [booking.posting for one in decided for booking in one.effects.bookings]
         self._used_ids = {posting.payment_id for posting in postings}
         await self._insert("insert_operation", rows.operation_rows(decided, texts), day, recorded_at)
         await self._insert("insert_payment", rows.payment_rows(postings), self._currency, recorded_at)

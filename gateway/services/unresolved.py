@@ -27,13 +27,15 @@ from gateway.operations import (
     OperationKey,
     OriginalReference,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     StatusEnquiry,
 )
 from gateway.outcomes import Approved, Outcome, PaymentStatus, Reason, Unknown, is_final
 
-MOVES_MONEY = (Payment, SameDayCancel, Reversal)
+TAKES_MONEY = (Payment, PrepaymentDeposit)
+MOVES_MONEY = (*TAKES_MONEY, SameDayCancel, Reversal)
 # Reversals and status enquiries of some minutes; a reply is given up for lost within seconds.
 REMEMBERED_ENDS = 10_000
 _CAUSES = {Reason.TIMEOUT: Cause.NO_ANSWER_IN_TIME, Reason.IN_PROGRESS: Cause.IN_PROGRESS}
@@ -78,7 +80,7 @@ class UnresolvedMoney:
         if not isinstance(operation, MOVES_MONEY):
             return
         about, reference_no = _about(operation)
-        if isinstance(operation, Payment) and about in self._ends:
+        if isinstance(operation, TAKES_MONEY) and about in self._ends:
             return
         doubt = Doubt(
             key=operation.key,
@@ -94,7 +96,7 @@ class UnresolvedMoney:
 
     def _end(self, operation: Operation, evidence: Evidence, outcome: Outcome) -> None:
         match operation:
-            case Payment():
+            case Payment() | PrepaymentDeposit():
                 if self._book.has_open:
                     self._end_of_operation(operation, evidence, outcome)
             case Reversal() | SameDayCancel():
@@ -108,7 +110,7 @@ class UnresolvedMoney:
                     self._end_of_payment(operation, evidence, Heard.STATUS_ENQUIRY)
 
     def _end_of_operation(
-        self, operation: Payment | SameDayCancel | Reversal, evidence: Evidence, outcome: Outcome
+        self, operation: Payment | PrepaymentDeposit | SameDayCancel | Reversal, evidence: Evidence, outcome: Outcome
     ) -> None:
         key = operation.key
         if not is_final(outcome) or not self._book.is_watched((key.bank, key.trace_date, key.trace_no)):
@@ -154,10 +156,12 @@ class UnresolvedMoney:
             self._ends.popitem(last=False)
 
 
-def _about(operation: Payment | SameDayCancel | Reversal | StatusEnquiry) -> tuple[Trace | None, str | None]:
+def _about(
+    operation: Payment | PrepaymentDeposit | SameDayCancel | Reversal | StatusEnquiry,
+) -> tuple[Trace | None, str | None]:
     """The payment that an operation is about: its trace, and our reference number where the bank names that."""
     key = operation.key
-    if isinstance(operation, Payment):
+    if isinstance(operation, TAKES_MONEY):
         return (key.bank, key.trace_date, key.trace_no), None
     original: OriginalReference = operation.original
     trace = _named(key.bank, original.trace_date, original.trace_no)

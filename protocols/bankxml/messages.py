@@ -79,6 +79,21 @@ class PaymentRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DepositRequest:
+    """Money without a bill; the other fields are a payment's."""
+
+    trace_date: date
+    trace_no: str
+    customer_no: str = field(repr=False)
+    amount: Money
+    paid_at: datetime
+    channel: str
+    settle_method: str
+    outlet: str | None = None
+    operator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UndoRequest:
     """Body of both the same-day cancel and the system reversal; `amount` is the original's, whole."""
 
@@ -157,7 +172,10 @@ class SettledLine:
 
 @dataclass(frozen=True, slots=True)
 class PaymentReply:
-    """amount = the lines' principal and penalty + prepayment; a negative prepayment was drawn from the balance."""
+    """Body of the replies to payment and deposit.
+
+    amount = the lines' principal and penalty + prepayment; a negative prepayment was drawn from the balance.
+    """
 
     trace_date: date
     trace_no: str
@@ -211,7 +229,7 @@ class RefusalReply:
     result: Result
 
 
-Request = BillEnquiryRequest | PaymentRequest | UndoRequest | StatusEnquiryRequest
+Request = BillEnquiryRequest | PaymentRequest | DepositRequest | UndoRequest | StatusEnquiryRequest
 Reply = BillEnquiryReply | PaymentReply | UndoReply | StatusEnquiryReply | RefusalReply
 Body = Request | Reply
 

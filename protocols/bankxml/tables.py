@@ -175,6 +175,23 @@ def _body(make: type, *parts: Leaf | Group, meaning: str) -> Group:
     return Group("Body", "body", make, parts, meaning)
 
 
+_MONEY_TAKEN = (
+    Leaf("Amt", "amount", kinds.AMOUNT, "amount the payer paid 缴费金额"),
+    Leaf("PdTm", "paid_at", kinds.MOMENT, "the payer's date and time 缴费时间"),
+    Leaf("Chnl", "channel", kinds.one_of(CHANNELS, "a word of section 5"), "where it was paid 收费渠道"),
+    Leaf("SttlMtd", "settle_method", kinds.one_of(SETTLE_METHODS, "a word of section 5"), "how it was paid 结算方式"),
+    Leaf("Outlt", "outlet", OUTLET, "outlet 网点", _OPTIONAL),
+    Leaf("Oprtr", "operator", OPERATOR, "teller 柜员", _OPTIONAL),
+)
+_RECEIPT = (
+    *_TRACE_AND_CUSTOMER,
+    _RESULT,
+    _REFERENCE,
+    _AMOUNT_OF_REPLY,
+    Leaf("SttldCnt", "line_count", kinds.COUNT, "bills settled in all, listed or not 销账笔数", _OPTIONAL),
+    _SETTLED_LINE,
+    Leaf("Prpmt", "prepayment", kinds.AMOUNT_SIGNED, "to prepayment; negative: drawn from it 预存变动", _OPTIONAL),
+)
 _UNDO_REQUEST = (
     *_TRACE_AND_CUSTOMER,
     _ORIGINAL,
@@ -210,32 +227,14 @@ BODIES = MappingProxyType(
             messages.PaymentRequest,
             *_TRACE_AND_CUSTOMER,
             _BILLS,
-            Leaf("Amt", "amount", kinds.AMOUNT, "amount the payer paid 缴费金额"),
-            Leaf("PdTm", "paid_at", kinds.MOMENT, "the payer's date and time 缴费时间"),
-            Leaf("Chnl", "channel", kinds.one_of(CHANNELS, "a word of section 5"), "where it was paid 收费渠道"),
-            Leaf(
-                "SttlMtd",
-                "settle_method",
-                kinds.one_of(SETTLE_METHODS, "a word of section 5"),
-                "how it was paid 结算方式",
-            ),
-            Leaf("Outlt", "outlet", OUTLET, "outlet 网点", _OPTIONAL),
-            Leaf("Oprtr", "operator", OPERATOR, "teller 柜员", _OPTIONAL),
+            *_MONEY_TAKEN,
             meaning="payment 缴费",
         ),
-        "payment.rsp": _body(
-            messages.PaymentReply,
-            *_TRACE_AND_CUSTOMER,
-            _RESULT,
-            _REFERENCE,
-            _AMOUNT_OF_REPLY,
-            Leaf("SttldCnt", "line_count", kinds.COUNT, "bills settled in all, listed or not 销账笔数", _OPTIONAL),
-            _SETTLED_LINE,
-            Leaf(
-                "Prpmt", "prepayment", kinds.AMOUNT_SIGNED, "to prepayment; negative: drawn from it 预存变动", _OPTIONAL
-            ),
-            meaning="receipt 缴费应答",
+        "payment.rsp": _body(messages.PaymentReply, *_RECEIPT, meaning="receipt 缴费应答"),
+        "deposit.req": _body(
+            messages.DepositRequest, *_TRACE_AND_CUSTOMER, *_MONEY_TAKEN, meaning="prepayment deposit 存入预付款"
         ),
+        "deposit.rsp": _body(messages.PaymentReply, *_RECEIPT, meaning="receipt of a deposit 预付款应答"),
         "cancel.req": _body(messages.UndoRequest, *_UNDO_REQUEST, meaning="same-day cancel by a teller 当日抹账"),
         "cancel.rsp": _body(messages.UndoReply, *_UNDO_REPLY, meaning="answer to a cancel 抹账应答"),
         "reversal.req": _body(messages.UndoRequest, *_UNDO_REQUEST, meaning="reversal by the system 冲正"),

@@ -20,6 +20,8 @@ import ibis
 
 PAY = "PAY"
 UNDO = "UNDO"
+# Kinds of posting that a bank lists as a payment: a deposit is one without a bill.
+MONEY_TAKEN = ("PAYMENT", "PREPAYMENT_DEPOSIT")
 # What either side's entry is made of; matching adds the prefix bank_ or utility_.
 ENTRY_COLUMNS = (
     "direction",
@@ -90,10 +92,9 @@ def ledger_entries(payments: Any, receipt_lines: Any, bank_entries: Any) -> Any:
 
 def ledger_keys(payments: Any) -> Any:
     """Postings with direction, key and `pair` (the reference number of the payment that they are about)."""
-    direction = (payments.kind == "PAYMENT").ifelse(PAY, UNDO)
-    is_payment = payments.kind == "PAYMENT"
+    is_payment = payments.kind.isin(MONEY_TAKEN)
     return payments.mutate(
-        direction=direction,
+        direction=is_payment.ifelse(PAY, UNDO),
         key_date=is_payment.ifelse(payments.trace_date, payments.original_trace_date),
         key_no=is_payment.ifelse(payments.trace_no, payments.original_trace_no),
         pair=is_payment.ifelse(payments.reference_no, payments.original_reference_no),

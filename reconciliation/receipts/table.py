@@ -11,6 +11,7 @@ from protocols.money import Money
 from reconciliation.receipts.rows import Level, ReceiptsReport, ReceiptsRow
 from reconciliation.receipts.words import (
     CHANNELS,
+    INTERNAL,
     MEASURES,
     NEXT_DAY_REVERSAL,
     SETTLE_METHODS,
@@ -24,7 +25,7 @@ DIMENSION_HEADINGS = (("bank", "代收单位"), ("channel", "收费方式"), ("s
 
 def dimension_words(report: ReceiptsReport, row: ReceiptsRow) -> tuple[str, str, str]:
     """Collecting unit, channel and settle method as printed; a sum says so in the first empty place."""
-    bank = report.bank_names.get(row.bank, row.bank)
+    bank = report.bank_names.get(row.bank) or INTERNAL.get(row.bank, row.bank)
     if row.level is Level.TOTAL:
         return TOTAL, "", ""
     if row.level is Level.SUBTOTAL:

@@ -51,6 +51,7 @@ CHANNELS: Mapping[str, str] = {
     "THIRD_PARTY_WALLET": "第三方支付",
     "BATCH_DEBIT": "批量代扣",
     "ENTRUSTED_COLLECTION": "托收",
+    "INTERNAL": "预收冲抵",
 }
 SETTLE_METHODS: Mapping[str, str] = {
     "CASH": "现金",
@@ -58,7 +59,9 @@ SETTLE_METHODS: Mapping[str, str] = {
     "CARD": "银行卡",
     "TRANSFER": "转账",
     "WALLET": "电子钱包",
+    "PREPAYMENT": "预存",
 }
+INTERNAL = {"INTERNAL": "内部"}  # in the place of a bank: what moved inside the ledger alone
 SUBTOTAL, TOTAL, NEXT_DAY_REVERSAL = "小计", "合计", "隔日冲正"
 TITLE = "实收电费日报表"
 TITLE_ENGLISH = "Daily receipts"

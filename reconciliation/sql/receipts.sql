@@ -1,6 +1,8 @@
 -- The receipts report's rows: detail, subtotal per bank, total, each summed from the postings by itself.
 -- Reads the views payment and receipt_line. A payment that was undone on its own day is left out with what undid it and
--- shown as a memo; a next-day reversal is a negative row of its own.
+-- shown as a memo; a next-day reversal is a negative row of its own. Prepayment that was applied to bills, or withdrawn from
+-- them, by itself has no bank and is no receipt: it is received and comes from prepayment, and no cash moves. What is
+-- withdrawn from a payment that is left out is left out with it.
 WITH
 undone_today AS (
     SELECT original_reference_no AS reference_no FROM payment WHERE kind IN ('SAME_DAY_CANCEL', 'REVERSAL')
@@ -18,20 +20,29 @@ settled AS (
         sum(principal_fen + penalty_fen) AS received_fen
     FROM receipt_line GROUP BY partition, payment_id
 ),
+kinds AS (
+    SELECT kind, kind IN ('PAYMENT', 'PREPAYMENT_DEPOSIT') AS takes, kind IN ('SAME_DAY_CANCEL', 'REVERSAL') AS is_same_day,
+        kind IN ('PREPAYMENT_APPLIED', 'PREPAYMENT_WITHDRAWN') AS is_internal
+    FROM payment GROUP BY kind
+),
 booked AS (
     SELECT p.bank, p.channel, p.settle_method, p.customer_no, p.signed_fen,
         p.kind = 'NEXT_DAY_REVERSAL' AS is_reversal,
-        p.kind = 'PAYMENT' AND u.reference_no IS NULL AS is_receipt,
-        p.kind IN ('SAME_DAY_CANCEL', 'REVERSAL') AS is_same_day,
-        (p.kind = 'PAYMENT' AND u.reference_no IS NULL) OR p.kind = 'NEXT_DAY_REVERSAL' AS counts,
+        k.takes AND u.reference_no IS NULL AS is_receipt,
+        k.is_same_day,
+        NOT k.is_same_day AND u.reference_no IS NULL AS counts,
         -- A payment puts money into prepayment or draws it; a reversal takes back what its payment did.
-        CASE WHEN p.kind = 'PAYMENT' THEN greatest(p.prepayment_movement_fen, 0)
+        CASE WHEN k.takes THEN greatest(p.prepayment_movement_fen, 0)
+            WHEN k.is_internal THEN 0
             ELSE least(p.prepayment_movement_fen, 0) END AS prepayment_in_fen,
-        CASE WHEN p.kind = 'PAYMENT' THEN greatest(-p.prepayment_movement_fen, 0)
+        CASE WHEN k.takes THEN greatest(-p.prepayment_movement_fen, 0)
+            WHEN k.is_internal THEN -p.prepayment_movement_fen
             ELSE least(-p.prepayment_movement_fen, 0) END AS prepayment_applied_fen,
         s.*
     FROM payment p
-    LEFT JOIN undone_today u ON u.reference_no = p.reference_no
+    JOIN kinds k ON k.kind = p.kind
+    LEFT JOIN undone_today u
+        ON u.reference_no = CASE WHEN p.kind = 'PREPAYMENT_WITHDRAWN' THEN p.original_reference_no ELSE p.reference_no END
     LEFT JOIN settled s ON s.partition = p.partition AND s.payment_id = p.payment_id
 )
 SELECT

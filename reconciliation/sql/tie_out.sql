@@ -4,12 +4,12 @@
 WITH
 posting AS (
     SELECT
-        kind = 'PAYMENT' AS pays,
-        CASE WHEN kind = 'PAYMENT' THEN trace_date ELSE original_trace_date END AS d,
-        CASE WHEN kind = 'PAYMENT' THEN trace_no ELSE original_trace_no END AS n,
-        CASE WHEN kind = 'PAYMENT' THEN reference_no ELSE original_reference_no END AS about,
+        pays,
+        CASE WHEN pays THEN trace_date ELSE original_trace_date END AS d,
+        CASE WHEN pays THEN trace_no ELSE original_trace_no END AS n,
+        CASE WHEN pays THEN reference_no ELSE original_reference_no END AS about,
         trace_date, trace_no, customer_no, signed_fen, recorded_at
-    FROM payment
+    FROM (SELECT *, kind IN ('PAYMENT', 'PREPAYMENT_DEPOSIT') AS pays FROM payment)
 ),
 line AS (
     SELECT

@@ -55,6 +55,8 @@ from reconciliation.tie_out import Terms, TieOutInputs, compute_terms, identitie
 
 BANK = "BANKA"
 DAY = date(2024, 4, 3)
+# What the banks owe more by a posting of each kind; an undo takes back.
+SIGN = {"PAYMENT": 1, "PREPAYMENT_DEPOSIT": 1, "PREPAYMENT_APPLIED": 0, "PREPAYMENT_WITHDRAWN": 0}
 PREPARED_AT = datetime(2024, 4, 3, 17, 10, tzinfo=UTC)
 
 
@@ -120,7 +122,7 @@ class Day:
             "customer_no": "0600012345",
             "org_code": "06000101",
             "amount_fen": fen,
-            "signed_fen": fen if kind == "PAYMENT" else -fen,
+            "signed_fen": fen * SIGN.get(kind, -1),
             "currency": "CNY",
             "channel": "BANK_COUNTER",
             "settle_method": "CASH",
@@ -153,7 +155,7 @@ class Day:
         payments = self.path("payments", LEDGER_PAYMENTS, self.postings)
         receipts = self.path("receipt_lines", LEDGER_RECEIPT_LINES, self.receipts)
         pool = self.path("pool", POOL, self.pool)
-        due = [{**row, "amount_fen": row["signed_fen"]} for row in self.postings]
+        due = [{**row, "amount_fen": row["signed_fen"]} for row in self.postings if row["bank"] != "INTERNAL"]
         due_path = self.path("due", LEDGER_DUE_FROM_BANK, due)
         return (
             MatchInputs(BANK, self.layout, bank_lines, payments, receipts, pool),

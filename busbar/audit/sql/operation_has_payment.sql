@@ -14,7 +14,9 @@ FROM (
         operation.trace_date,
         operation.trace_no,
         operation.payment_id,
-        operation.kind IN ('PAYMENT', 'SAME_DAY_CANCEL', 'REVERSAL')
+        operation.kind IN (
+            'PAYMENT', 'SAME_DAY_CANCEL', 'REVERSAL', 'PREPAYMENT_APPLIED', 'PREPAYMENT_WITHDRAWN'
+        )
         AND NOT operation.fence
         AND operation.outcome ->> 'result' = 'approved'
         AND operation.outcome #>> '{detail,result}' IS DISTINCT FROM 'NOTHING_TO_UNDO' AS books

@@ -9,7 +9,7 @@ CREATE FUNCTION pg_temp.key_name(bank text, kind text, trace_date date, trace_no
 $$;
 
 CREATE FUNCTION pg_temp.operation_kind(payment_kind text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE payment_kind WHEN 'NEXT_DAY_REVERSAL' THEN 'REVERSAL' ELSE payment_kind END
+    SELECT CASE payment_kind WHEN 'NEXT_DAY_REVERSAL' THEN 'REVERSAL' WHEN 'PREPAYMENT_DEPOSIT' THEN 'PAYMENT' ELSE payment_kind END
 $$;
 
 -- The home of a payment number: the first 8 bytes of its SHA-256, big endian, modulo the partitions. Two halves of 32

@@ -1,4 +1,4 @@
--- Account by account and bill by bill, an undo and its original leave nothing.
+-- Account by account and bill by bill, an undo, its original, and what was withdrawn from that before, leave nothing.
 SELECT
     'payment ' || kept.undo_id AS place,
     format(
@@ -12,11 +12,18 @@ FROM (
     FROM (
         SELECT payment.payment_id AS undo_id, payment.original_payment_id, payment.payment_id AS member_id
         FROM payment
-        WHERE payment.original_payment_id IS NOT NULL
+        WHERE payment.original_payment_id IS NOT NULL AND payment.kind <> 'PREPAYMENT_WITHDRAWN'
         UNION ALL
         SELECT payment.payment_id, payment.original_payment_id, payment.original_payment_id
         FROM payment
-        WHERE payment.original_payment_id IS NOT NULL
+        WHERE payment.original_payment_id IS NOT NULL AND payment.kind <> 'PREPAYMENT_WITHDRAWN'
+        UNION ALL
+        SELECT payment.payment_id, payment.original_payment_id, withdrawal.payment_id
+        FROM payment
+        JOIN payment AS withdrawal
+            ON withdrawal.original_payment_id = payment.original_payment_id
+            AND withdrawal.kind = 'PREPAYMENT_WITHDRAWN'
+        WHERE payment.kind <> 'PREPAYMENT_WITHDRAWN'
     ) AS pair
     JOIN entry ON entry.payment_id = pair.member_id
     GROUP BY pair.undo_id, pair.original_payment_id, entry.account, entry.receivable_id

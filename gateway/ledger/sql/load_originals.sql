@@ -1,4 +1,4 @@
--- Payments named by their trace ($1 banks, $2 dates, $3 numbers) or by our reference number ($4 banks, $5 numbers),
+-- Payments and deposits named by their trace ($1 banks, $2 dates, $3 numbers) or by our reference number ($4 banks, $5 numbers),
 -- and what undid them. LATERAL with LIMIT: by index, whatever the planner believes about the table's size.
 SELECT
     found.payment_id,
@@ -30,7 +30,7 @@ FROM (
         FROM payment
         WHERE
             payment.bank = wanted.bank
-            AND payment.kind = 'PAYMENT'
+            AND payment.kind IN ('PAYMENT', 'PREPAYMENT_DEPOSIT')
             AND payment.trace_date = wanted.trace_date
             AND payment.trace_no = wanted.trace_no
         LIMIT 1
@@ -74,6 +74,6 @@ CROSS JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT payment.payment_id
     FROM payment
-    WHERE payment.original_payment_id = original.payment_id
+    WHERE payment.original_payment_id = original.payment_id AND payment.kind <> 'PREPAYMENT_WITHDRAWN'
     LIMIT 1
 ) AS undoing ON true;

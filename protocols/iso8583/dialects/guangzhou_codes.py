@@ -2,7 +2,7 @@
 
 Strategy: two literal tables. `CODES` has every field 39 that we send; a code has one class, so that a bank can act on
 the class alone and no refusal can be read as success. Codes from 00 to 10, and 80, are the dialect's; 12, 13, 25, 30,
-64, 68, 94, 96, B1 and C3 are the usual ISO and UnionPay ones where the dialect has none; U0 to UB are ours. `DETAILS`
+64, 68, 94, 96, B1 and C3 are the usual ISO and UnionPay ones where the dialect has none; U0 to UC are ours. `DETAILS`
 has field 60 of a 0410. A code that is not in the table leaves the outcome unknown: never success, never a refusal.
 
 05 and 30 are given before a message is known to be the bank's, so that they are no word about its trace: anybody can
@@ -67,6 +67,7 @@ CODES: Mapping[str, ResponseCode] = MappingProxyType(
         "U9": ResponseCode(_NO, "bill has changed: enquire again", "账单已变化,请重新查询"),
         "UA": ResponseCode(_NO, "amount is above what the named month owes", "金额大于欠费"),
         "UB": ResponseCode(_NO, "must be paid in full", "须全额缴纳"),
+        "UC": ResponseCode(_NO, "arrears exist, so no prepayment is taken", "有欠费,不能预存"),
     }
 )
 

@@ -21,6 +21,8 @@ from protocols.iso8583.padding import SPACES_LEFT, SPACES_RIGHT, ZEROS_LEFT
 NO_REFERENCE = "0" * 12
 ALL_MONTHS = "99999999"
 ENERGY_PRODUCT = "01"
+# Collect kinds: what the money is, and what for.
+CASH_OR_ACCOUNT, CHEQUE_AS_PREPAYMENT, CHEQUE_RECEIVED = "10", "11", "12"
 
 _COMMON_PARTS = (
     Part("customer_no", 21, ASCII, SPACES_LEFT, mask=Mask.HIDDEN),
@@ -56,7 +58,7 @@ class Collection:
     month: str = ALL_MONTHS
     product: str = ENERGY_PRODUCT
     original_reference: str = NO_REFERENCE
-    collect_kind: str = "10"
+    collect_kind: str = CASH_OR_ACCOUNT
     cheque_no: str = field(default="", repr=False)
 
     def text(self) -> str:

@@ -11,9 +11,7 @@ from lxml import etree
 
 from gateway.banks.profile import BankProfile
 from gateway.channels.bankxml import (
-    CODES,
     STORE_AND_FORWARD,
-    SUCCESS_CODE,
     Stamp,
     code_of,
     refusal,
@@ -21,6 +19,7 @@ from gateway.channels.bankxml import (
     to_message,
     to_operation,
 )
+from gateway.channels.bankxml_codes import CODES, SUCCESS_CODE
 from gateway.operations import (
     BillEnquiry,
     BillSelection,
@@ -29,6 +28,7 @@ from gateway.operations import (
     OperationKind,
     OriginalReference,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     SettleMethod,
@@ -97,6 +97,16 @@ BODIES: dict[str, m.Request] = {
         "440106",
     ),
     "cancel.req": m.UndoRequest(DAY, "12", CUSTOMER, ORIGINAL, Money(12345)),
+    "deposit.req": m.DepositRequest(
+        DAY,
+        "12",
+        CUSTOMER,
+        Money(5000),
+        datetime(2024, 4, 5, 3, 28, 50, tzinfo=UTC),
+        "BANK_COUNTER",
+        "CHEQUE",
+        operator="T0231",
+    ),
     "reversal.req": m.UndoRequest(DAY, "12", CUSTOMER, replace(ORIGINAL, reference_no=None), Money(12345)),
     "status.enquiry.req": m.StatusEnquiryRequest(DAY, "12", CUSTOMER, ORIGINAL, True),
 }
@@ -114,6 +124,15 @@ def key(kind: OperationKind) -> OperationKey:
 
 
 OPERATIONS = {
+    "deposit.req": PrepaymentDeposit(
+        key(OperationKind.PAYMENT),
+        CUSTOMER,
+        Money(5000),
+        datetime(2024, 4, 5, 11, 28, 50, tzinfo=BEIJING),
+        Channel.BANK_COUNTER,
+        SettleMethod.CHEQUE,
+        operator="T0231",
+    ),
     "bill.enquiry.req": BillEnquiry(
         key(OperationKind.BILL_ENQUIRY), CUSTOMER, BillSelection(billing_month=202403), RECEIVED_AT
     ),
@@ -189,14 +208,15 @@ def test_headers_refused(header: dict[str, object], reason: Reason, where: str) 
     assert refused.note.startswith(where)
 
 
+@pytest.mark.parametrize("message_type", ["payment.req", "deposit.req"])
 @pytest.mark.parametrize(
     ("hours", "seconds", "refused"), [(36, 0, False), (-36, 0, False), (36, 1, True), (-36, -1, True)]
 )
-def test_paid_at_near_receipt(hours: int, seconds: int, refused: bool) -> None:
-    body = BODIES["payment.req"]
-    assert isinstance(body, m.PaymentRequest)
+def test_paid_at_near_receipt(hours: int, seconds: int, refused: bool, message_type: str) -> None:
+    body = BODIES[message_type]
+    assert isinstance(body, m.PaymentRequest | m.DepositRequest)
     paid_at = RECEIVED_AT + timedelta(hours=hours, seconds=seconds)
-    message = replace(request("payment.req"), body=replace(body, paid_at=paid_at))
+    message = replace(request(message_type), body=replace(body, paid_at=paid_at))
     outcome = to_operation(message, PROFILE, RECEIVED_AT)
     assert isinstance(outcome, Declined) is refused
     if isinstance(outcome, Declined):
@@ -236,6 +256,7 @@ APPROVALS = {
         Money(1105),
         Receipt((ReceiptLine("R1", 202403, Money(1000), Money(5)),), Money(100)),
     ),
+    "deposit.req": Approved(DAY, "240405000018", Money(5000), Receipt((), Money(5000))),
     "cancel.req": Approved(DAY, "240405000031", Money(1105), Undo(UndoResult.DONE_SAME_DAY, "240405000017")),
     "reversal.req": Approved(DAY, None, None, Undo(UndoResult.NOTHING_TO_UNDO, None)),
     "status.enquiry.req": Approved(

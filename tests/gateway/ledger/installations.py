@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.database import Connection, connect
 from gateway.ledger.decide import decide
-from gateway.ledger.model import Customer, Receivable
+from gateway.ledger.model import Customer, Effects, Receivable
 from gateway.ledger.partitions import home, schema_name
 from gateway.ledger.rules import Rules
 from gateway.ledger.store import CommitResult, Decide, Decided, LedgerOperation, Store, wanted_by
@@ -28,6 +28,7 @@ from gateway.operations import (
     OperationKind,
     OriginalReference,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     SettleMethod,
@@ -88,6 +89,17 @@ def payment(
         SettleMethod.CASH,
         "0201",
         "007",
+    )
+
+
+def deposit(trace_no: str, customer_no: str, amount_fen: int = 10_000) -> PrepaymentDeposit:
+    return PrepaymentDeposit(
+        key(OperationKind.PAYMENT, trace_no),
+        customer_no,
+        Money(amount_fen),
+        PAID_AT,
+        Channel.BANK_COUNTER,
+        SettleMethod.CHEQUE,
     )
 
 
@@ -176,6 +188,12 @@ class Installation:
                 """
             )
             assert wrong == []
+
+
+def with_posting(effects: Effects, **changes: Any) -> Effects:
+    """The same effects with another posting of the operation's own, its entries left as they are."""
+    *before, own = effects.bookings
+    return replace(effects, bookings=(*before, replace(own, posting=replace(own.posting, **changes))))
 
 
 async def eventually(is_so: Callable[[], Awaitable[bool]], within_seconds: int = 20) -> None:

@@ -37,6 +37,7 @@ from .installations import (
     payment,
     reversal,
     status,
+    with_posting,
 )
 
 QUICK = LaneLimits(retry_pause_seconds=0.001, reconnect_first_seconds=0.001, reconnect_most_seconds=0.002)
@@ -325,13 +326,11 @@ def explode(_outcome: Outcome, _effects: Effects) -> tuple[Outcome, Effects]:
 
 
 def break_a_rule(outcome: Outcome, effects: Effects) -> tuple[Outcome, Effects]:
-    assert effects.posting is not None
-    return outcome, replace(effects, posting=replace(effects.posting, amount_fen=-1))
+    return outcome, with_posting(effects, amount_fen=-1)
 
 
 def take_a_wrong_number(outcome: Outcome, effects: Effects) -> tuple[Outcome, Effects]:
-    assert effects.posting is not None
-    return outcome, replace(effects, posting=replace(effects.posting, payment_id=999_999))
+    return outcome, with_posting(effects, payment_id=999_999)
 
 
 @pytest.mark.parametrize("fail", [explode, break_a_rule, take_a_wrong_number])

@@ -36,6 +36,7 @@ from .installations import (
     customer,
     evidence,
     payment,
+    with_posting,
 )
 
 QUICK = LaneLimits(retry_pause_seconds=0.005, reconnect_first_seconds=0.01, reconnect_most_seconds=0.05)
@@ -148,8 +149,7 @@ def spoilt(trace_no: str, spoil: Callable[[Effects], Effects]) -> Any:
 
 
 def negative_amount(effects: Effects) -> Effects:
-    assert effects.posting is not None
-    return replace(effects, posting=replace(effects.posting, amount_fen=-1))
+    return with_posting(effects, amount_fen=-1)
 
 
 def over_settled(effects: Effects) -> Effects:
@@ -163,8 +163,7 @@ def unknown_receivable(effects: Effects) -> Effects:
 
 
 def too_big(effects: Effects) -> Effects:
-    assert effects.posting is not None
-    return replace(effects, posting=replace(effects.posting, amount_fen=2**63))
+    return with_posting(effects, amount_fen=2**63)
 
 
 @pytest.mark.parametrize("spoil", [negative_amount, over_settled, unknown_receivable, too_big])

@@ -14,7 +14,7 @@ from gateway.database import CheckViolation, ConnectionLost, DatabaseError, Uniq
 from gateway.ledger import evidence as proof
 from gateway.ledger.cutoff import cut_off
 from gateway.ledger.decide import decide
-from gateway.ledger.model import Customer, Effects, Receivable, SettledLine, State, reference_number
+from gateway.ledger.model import Customer, Effects, PostingKind, Receivable, SettledLine, State, reference_number
 from gateway.ledger.store import CommitResult, Store, wanted_by
 from gateway.ledger.store_memory import MemoryDatabase
 from gateway.ledger.store_postgres import IDS_IN_BLOCK, PostgresStore, open_postgres_store
@@ -52,6 +52,7 @@ from .installations import (
     bill,
     cancel,
     customer,
+    deposit,
     evidence,
     key,
     of_trace,
@@ -59,11 +60,12 @@ from .installations import (
     reversal,
     run_batch,
     status,
+    with_posting,
     write_batch,
 )
 
 HOME = 1
-ALICE, BOB, NOBODY = at_home(HOME, 0), at_home(HOME, 1), at_home(HOME, 2)
+ALICE, BOB, NOBODY, CAROL = (at_home(HOME, n) for n in range(4))
 
 
 class MemoryWorld:
@@ -230,6 +232,28 @@ async def test_originals_are_loaded_by_trace_and_by_reference(world: World) -> N
     assert set(state.undone_by) == {by_trace.payment_id}
     assert state.records[first.key].payment_id == by_trace.payment_id
     assert set(state.receivables[ALICE]) == {"A1", "A2"}, "what an original settled is loaded although it is paid"
+
+
+async def test_a_deposit_is_found_under_a_payments_key(world: World) -> None:
+    await world.seed([customer(CAROL)], [])
+    store = await world.open()
+    first = deposit("D1", CAROL, 5_000)
+    (outcome,) = await run_batch(store, [first])
+    assert isinstance(outcome, Approved)
+    state = await state_for(store, reversal("U1", CAROL, of_trace("D1"), 5_000))
+    posting = state.postings[state.payment_id_by_key[first.key]]
+    assert (posting.kind, posting.key, posting.prepayment_movement_fen, posting.lines) == (
+        PostingKind.PREPAYMENT_DEPOSIT,
+        first.key,
+        5_000,
+        (),
+    )
+    assert state.customers[CAROL].prepayment_balance_fen == 5_000
+    (undone,) = await run_batch(store, [reversal("U1", CAROL, of_trace("D1"), 5_000)])
+    assert isinstance(undone, Approved)
+    state = await state_for(store, status("S1", CAROL, of_trace("D1")))
+    assert (state.customers[CAROL].prepayment_balance_fen, set(state.undone_by)) == (0, {posting.payment_id})
+    assert [kind for kind, _ in await world.requests()] == [OperationKind.PAYMENT, OperationKind.REVERSAL]
 
 
 async def test_another_banks_reference_finds_nothing(world: World) -> None:
@@ -417,9 +441,8 @@ def spoilt(constraint: str) -> Callable[..., tuple[Outcome, Effects]]:
 
     def decide_badly(state: State, operation: Any, rules: Any, now: Any, trace_id: str = "") -> tuple[Outcome, Effects]:
         outcome, effects = decide(state, operation, rules, now, trace_id)
-        assert effects.posting is not None
         if constraint == "payment_amount_positive":
-            return outcome, replace(effects, posting=replace(effects.posting, amount_fen=0))
+            return outcome, with_posting(effects, amount_fen=0)
         (row,) = effects.receivables
         return outcome, replace(effects, receivables=(replace(row, received_principal_fen=row.principal_fen + 1),))
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from gateway.ledger.decide import decide
-from gateway.ledger.model import NOTHING, Account, Customer, Effects, Receivable, SettledLine, State
+from gateway.ledger.model import NOTHING, Account, Booking, Customer, Effects, Receivable, SettledLine, State
 from gateway.ledger.rules import Rules
 from gateway.operations import (
     ALL_BILLS,
@@ -24,6 +24,7 @@ from gateway.operations import (
     OperationKind,
     OriginalReference,
     Payment,
+    PrepaymentDeposit,
     Reversal,
     SameDayCancel,
     SettleMethod,
@@ -151,6 +152,26 @@ class World:
             operator="007",
         )
 
+    def deposit(
+        self,
+        amount_fen: int,
+        *,
+        paid: str = "2024-05-20",
+        trace: str | None = None,
+        owner: str = CUSTOMER,
+        bank: str = BANK,
+    ) -> PrepaymentDeposit:
+        return PrepaymentDeposit(
+            self.key(OperationKind.PAYMENT, trace, bank),
+            owner,
+            Money(amount_fen),
+            datetime.fromisoformat(f"{paid}T10:30:00").replace(tzinfo=SHANGHAI),
+            Channel.BANK_COUNTER,
+            SettleMethod.CHEQUE,
+            outlet="0201",
+            operator="007",
+        )
+
     def enquiry(
         self, *named: str, month: int | None = None, asked: str = "2024-05-20", owner: str = CUSTOMER
     ) -> BillEnquiry:
@@ -195,7 +216,7 @@ class World:
         self.state.clearing_date = day(clearing)
 
 
-def by_trace(operation: Payment) -> OriginalReference:
+def by_trace(operation: Payment | PrepaymentDeposit) -> OriginalReference:
     return OriginalReference(trace_date=operation.key.trace_date, trace_no=operation.key.trace_no)
 
 
@@ -207,23 +228,29 @@ def check_effects(effects: Effects) -> None:
     """What holds for the effects of any one operation."""
     if effects is NOTHING:
         return
-    assert sum(entry.amount_fen for entry in effects.entries) == 0
-    assert all(entry.amount_fen for entry in effects.entries), "a line of zero"
     assert len({record.key for record in effects.records}) == len(effects.records)
-    posting = effects.posting
-    if posting is None:
-        assert not effects.entries
+    if not effects.bookings:
         assert not effects.receivables
         assert effects.customer is None
         return
-    banked = sum(entry.amount_fen for entry in effects.entries if entry.account is Account.DUE_FROM_BANK)
+    for booking in effects.bookings:
+        check_booking(booking)
+        own = [record for record in effects.records if record.payment_id == booking.posting.payment_id]
+        assert [record.key for record in own] == [booking.posting.key]
+    touched = {line.receivable_id for booking in effects.bookings for line in booking.posting.lines}
+    assert touched == {row.receivable_id for row in effects.receivables}
+
+
+def check_booking(booking: Booking) -> None:
+    """What holds for any one posting and its entries."""
+    posting, entries = booking.posting, booking.entries
+    assert sum(entry.amount_fen for entry in entries) == 0
+    assert all(entry.amount_fen for entry in entries), "a line of zero"
+    banked = sum(entry.amount_fen for entry in entries if entry.account is Account.DUE_FROM_BANK)
     assert banked == posting.signed_fen
     settled = sum(line.principal_fen + line.penalty_fen for line in posting.lines)
     assert posting.signed_fen == settled + posting.prepayment_movement_fen
     assert posting.prepayment_closing_fen >= 0
-    assert {line.receivable_id for line in posting.lines} == {row.receivable_id for row in effects.receivables}
-    own = [record for record in effects.records if record.payment_id == posting.payment_id]
-    assert [record.key for record in own] == [posting.key]
 
 
 def check_state(state: State) -> None:

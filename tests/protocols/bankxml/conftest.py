@@ -122,6 +122,20 @@ BODIES: dict[str, m.Body] = {
         (m.SettledLine("2024020000000001", 202402, Money(12000), Money(345)),),
         Money(0),
     ),
+    "deposit.req": m.DepositRequest(
+        _TRACE[0],
+        "000000012349",
+        _TRACE[2],
+        Money(20000),
+        datetime(2024, 4, 5, 11, 28, 50, tzinfo=BEIJING),
+        "BANK_COUNTER",
+        "CHEQUE",
+        "440106000012",
+        "T0231",
+    ),
+    "deposit.rsp": m.PaymentReply(
+        _TRACE[0], "000000012349", _TRACE[2], _OK, "240405000018", Money(20000), 0, (), Money(20000)
+    ),
     "cancel.req": m.UndoRequest(_TRACE[0], "000000012346", _TRACE[2], _ORIGINAL, Money(12345)),
     "cancel.rsp": m.UndoReply(_TRACE[0], "000000012346", _TRACE[2], _OK, *_UNDONE),
     "reversal.req": m.UndoRequest(

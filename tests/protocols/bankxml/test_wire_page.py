@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from lxml import etree
 
-from gateway.channels.bankxml import CODES, SUCCESS_CODE
+from gateway.channels.bankxml_codes import CODES, SUCCESS_CODE
 from gateway.outcomes import Reason
 from protocols import xml
 from protocols.bankxml import messages as m

@@ -159,6 +159,24 @@ def next_day_reversal_by_us(day: Any) -> None:
     day.ours("7", 1000, "NEXT_DAY_REVERSAL", of=earlier)
 
 
+def deposit(day: Any) -> None:
+    """A deposit is a payment without a bill."""
+    day.bank("1", 1000, receivable_id=None, billing_month=None)
+    day.ours("1", 1000, "PREPAYMENT_DEPOSIT", prepayment_movement_fen=1000)
+
+
+def deposit_undone_by_us(day: Any) -> None:
+    day.bank("1", 1000, receivable_id=None, billing_month=None)
+    day.ours("2", 1000, "REVERSAL", of=day.ours("1", 1000, "PREPAYMENT_DEPOSIT"))
+
+
+def moved_inside_the_ledger(day: Any) -> None:
+    """What is applied and withdrawn is no bank's business, even under one of its trace numbers."""
+    both(day)
+    applied = day.ours("1", 300, "PREPAYMENT_APPLIED", bank="INTERNAL", prepayment_movement_fen=-300)
+    day.ours("1", 300, "PREPAYMENT_WITHDRAWN", bank="INTERNAL", of=applied, prepayment_movement_fen=300)
+
+
 # Books, what must be found as (kind, effect in fen), how many entries match, how many are netted.
 CASES: list[tuple[Callable[[Any], None], list[tuple[str, int]], int, int]] = [
     (both, [], 1, 0),
@@ -170,6 +188,9 @@ CASES: list[tuple[Callable[[Any], None], list[tuple[str, int]], int, int]] = [
     (channel, [("CHANNEL_MISMATCH", 0)], 0, 0),
     (settle_method, [("CHANNEL_MISMATCH", 0)], 0, 0),
     (bank_status, [("STATUS_MISMATCH", 0)], 0, 0),
+    (deposit, [], 1, 0),
+    (deposit_undone_by_us, [("STATUS_MISMATCH", 1000)], 1, 0),
+    (moved_inside_the_ledger, [], 1, 0),
     (several_bills, [], 1, 0),
     (repeated_line, [("DUPLICATE_BANK", 1000)], 1, 0),
     (repeated_line_of_several_bills, [("DUPLICATE_BANK", 400)], 1, 0),

@@ -30,7 +30,7 @@ NAMES = {"BANKA": "银行甲", "BANKB": "银行乙"}
 
 def bill(day: Any, posting: dict[str, Any], month: int, fen: int, penalty_fen: int = 0, kind: str = "010") -> None:
     """What a posting settled of one bill; an undo settles negatively."""
-    sign = 1 if posting["kind"] == "PAYMENT" else -1
+    sign = 1 if posting["kind"] in ("PAYMENT", "PREPAYMENT_DEPOSIT", "PREPAYMENT_APPLIED") else -1
     names = ("partition", "payment_id", "kind", "bank", "clearing_date", "channel", "settle_method", "org_code")
     day.receipts.append(
         {
@@ -117,6 +117,27 @@ def test_prepayment_applied_reduces_cash(make_day: Callable[..., Any]) -> None:
     bill(day, day.ours("1", 700, prepayment_movement_fen=-300), 202404, 1000)
     measures = total(inputs_of(day, 300, 0))
     assert (measures["received_total"], measures["prepayment_applied"], measures["cash_total"]) == (1000, 300, 700)
+
+
+def test_a_deposit_is_prepayment_in(make_day: Callable[..., Any]) -> None:
+    """One that was cancelled the same day is left out; what one settled of arrears is received."""
+    day = make_day()
+    day.ours("1", 5000, "PREPAYMENT_DEPOSIT", prepayment_movement_fen=5000)
+    cancelled = day.ours("2", 700, "PREPAYMENT_DEPOSIT", prepayment_movement_fen=700)
+    day.ours("3", 700, "SAME_DAY_CANCEL", of=cancelled, prepayment_movement_fen=-700)
+    arrears_first = day.ours("4", 1300, "PREPAYMENT_DEPOSIT", prepayment_movement_fen=300)
+    bill(day, arrears_first, 202404, 1000)
+    assert total(inputs_of(day, 0, 5300)) == {
+        "count": 2,
+        "customer_count": 1,
+        "principal_current_month": 1000,
+        "principal_total": 1000,
+        "prepayment_in": 5300,
+        "received_total": 1000,
+        "cash_total": 6300,
+        "same_day_cancel_count": 1,
+        "same_day_cancel_amount": 700,
+    }
 
 
 def test_same_day_pair_is_a_memo(make_day: Callable[..., Any]) -> None:
