@@ -40,12 +40,12 @@ def connect(setup: BankSetup) -> Wire:
 
 
 def plan(chance: random.Random, visits: int, wire: Wire) -> list[Scenario]:
-    """`visits` stories in a seeded order, each kind at least once where there is room."""
+    """`visits` stories in a seeded order, each kind at least once where there is room; the early ones first."""
     possible = [s for s in SCENARIOS if wire.has_status_enquiry or not s.needs_status_enquiry]
     stories = possible[:visits]
     stories += chance.choices(possible, [s.weight for s in possible], k=max(0, visits - len(stories)))
     chance.shuffle(stories)
-    return stories
+    return sorted(stories, key=lambda story: not story.early)
 
 
 def read_payers(path: Path) -> list[tuple[PaperBill, ...]]:

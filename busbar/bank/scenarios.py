@@ -17,9 +17,12 @@ from busbar.bank.book import EntryState
 from busbar.bank.teller import PaperBill, Teller
 from busbar.bank.wires import Answer, Bill, Damage, Meaning, Order
 
+# How long a bank waits for a reply before it reverses; long enough that the lost message itself has arrived by then.
+REPLY_PATIENCE_SECONDS = 0.5
 # An unanswered status enquiry is repeated: the payment may still be in the utility's queue.
 STATUS_TRIES = 20
 STATUS_PAUSE_SECONDS = 0.05
+LOST_REPLIES_TO_FILE, LOST_REPLY_TRIES = 2, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Scenario:
     play: Callable[[Teller], Awaitable[None]]
     weight: int
     needs_status_enquiry: bool = False  # only on wires that have one
+    early: bool = False  # long before the cut-off: the bank puts its own date on what it was never answered
 
 
 async def _bill_now(teller: Teller, paper: PaperBill) -> Bill | None:
@@ -165,6 +169,51 @@ async def loses_a_reply_and_reverses(teller: Teller) -> None:
             teller.expect("loses a reply and reverses", await teller.reverse(entry_id, order), Meaning.OK)
 
 
+async def loses_a_reply_and_reverses_at_once(teller: Teller) -> None:
+    """The bank asks nothing, it takes the payment back."""
+    payable = await _payable(teller)
+    if payable is None:
+        return
+    order = teller.order(payable[0], payable[1].owed_fen)
+    entry_id, answer = await teller.pay(order, Damage.LOST_REPLY)
+    teller.expect("lost reply", answer, Meaning.NO_ANSWER)
+    await asyncio.sleep(REPLY_PATIENCE_SECONDS)
+    teller.expect("loses a reply and reverses at once", await teller.reverse(entry_id, order), Meaning.OK)
+
+
+async def loses_replies_and_files(teller: Teller) -> None:
+    """The bank never asks what became of a payment: it believes its own book. Two payers, so that one may be left out.
+
+    That the utility books it is sure without an answer: the same bill was paid and taken back a moment before.
+    """
+    lost = 0
+    for _ in range(LOST_REPLY_TRIES):
+        lost += await _loses_a_reply_and_files(teller)
+        if lost == LOST_REPLIES_TO_FILE:
+            return
+    teller.surprises.append("loses replies and files: too few payers could pay")
+
+
+async def _loses_a_reply_and_files(teller: Teller) -> bool:
+    payable = await _payable(teller)
+    if payable is None:
+        return False
+    paper, bill = payable
+    first = teller.order(paper, bill.owed_fen)
+    entry_id, answer = await teller.pay(first)
+    if not teller.expect("pays before it loses a reply", answer, Meaning.OK, Meaning.REFUSED):
+        return False
+    if answer.meaning is not Meaning.OK:
+        return False
+    if not teller.expect("takes back before it loses a reply", await teller.reverse(entry_id, first), Meaning.OK):
+        return False
+    again = teller.order(paper, bill.owed_fen)
+    entry_id, answer = await teller.pay(again, Damage.LOST_REPLY)
+    teller.expect("lost reply", answer, Meaning.NO_ANSWER)
+    teller.book.accept(entry_id, again.trace_date, "")
+    return True
+
+
 async def reversal_overtakes(teller: Teller) -> None:
     """The reversal arrives first; the late payment must be refused."""
     payable = await _payable(teller)
@@ -264,6 +313,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(reuses_a_trace_number, 2),
     Scenario(loses_a_reply_and_asks, 3),
     Scenario(loses_a_reply_and_reverses, 3),
+    Scenario(loses_a_reply_and_reverses_at_once, 2, early=True),
+    Scenario(loses_replies_and_files, 1, early=True),
     Scenario(reversal_overtakes, 3),
     Scenario(fences, 2, needs_status_enquiry=True),
     Scenario(cancels_the_same_day, 4),

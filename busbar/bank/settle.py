@@ -101,7 +101,9 @@ def _open_day(book: Book, setup: BankSetup, clearing_date: date) -> Day:
     entries = [entry for entry in book.accepted_on(clearing_date) if entry.entry_id not in early]
     undone = book.undone_ids()
     chance = random.Random(f"{setup.seed}/file/{clearing_date}")  # noqa: S311 - a reproducible world, no secret
-    free = [e.entry_id for e in entries if e.kind is EntryKind.PAY and e.entry_id not in undone]
+    # What the bank was never answered for is no planter's but `_suspect`'s: with the utility it is in doubt as well.
+    standing = [e for e in entries if e.kind is EntryKind.PAY and e.entry_id not in undone]
+    free = [e.entry_id for e in standing if e.reference_no]
     chance.shuffle(free)
     everything = {entry.entry_id: entry for entry in [*held_back, *entries]}
     lines = {entry_id: _lines(book, setup, entry, clearing_date) for entry_id, entry in everything.items()}
@@ -152,6 +154,7 @@ def _plant(day: Day, *, next_day_too: bool) -> list[Planted]:
     planters: list[Callable[[Day], Planted | None]] = [
         _bank_only,
         _utility_only,
+        _suspect,
         _amount_mismatch,
         _duplicate,
         _utility_cancelled,
@@ -198,6 +201,16 @@ def _utility_only(day: Day) -> Planted:
     entry = day.take()
     del day.lines[entry.entry_id]
     return _told("UTILITY_ONLY", entry, "left out of the file")
+
+
+def _suspect(day: Day) -> Planted | None:
+    """The reply was lost, the bank never asked, and it does not file the payment either; None where none was lost."""
+    undone = day.book.undone_ids()
+    for entry in day.entries.values():
+        if entry.kind is EntryKind.PAY and not entry.reference_no and entry.entry_id not in undone:
+            del day.lines[entry.entry_id]
+            return _told("SUSPECT", entry, "its reply was lost, nobody asked, and it is left out of the file")
+    return None
 
 
 def _amount_mismatch(day: Day) -> Planted:

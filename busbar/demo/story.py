@@ -37,6 +37,7 @@ from reconciliation.nightly import run_night
 from reconciliation.result import NightResult
 from reconciliation.setup import STAGE_WORDS, Stage, Step, setup_from
 from reconciliation.store import NightStore
+from reconciliation.unresolved.rows import list_unresolved
 
 # After this share of their visits both banks wait for each other; then they go on and the cut-off begins, all at once.
 # So payments are in flight, and each bank has enough of them on both sides of it, however fast it is.
@@ -200,7 +201,10 @@ class _Demo:
         finally:
             await connection.close()
         told = self.told
-        return Seen(told.played, told.planted, told.nights, [item for item in stored if item.state == "open"], facts)
+        source = setup_from(self.installation, self.access.night_dsn).source
+        unresolved = await list_unresolved(source, everything=True)
+        still_open = [item for item in stored if item.state == "open"]
+        return Seen(told.played, told.planted, told.nights, still_open, facts, unresolved)
 
 
 def _conclude(settings: Settings, seen: Seen, seconds: float, console: Console) -> bool:
@@ -214,6 +218,7 @@ def _conclude(settings: Settings, seen: Seen, seconds: float, console: Console) 
     console.print(tables.operations(seen.played))
     console.print(tables.breaks(seen.nights, seen.breaks))
     console.print(tables.planted(outcome))
+    console.print(tables.unresolved(seen.unresolved))
     for night in seen.nights:
         console.print(tables.receipts(night))
     console.print(tables.identities(outcome.identities))

@@ -11,13 +11,18 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from busbar.demo.ledger_facts import LedgerFacts
+from reconciliation.breaks.kinds import BreakKind
 from reconciliation.result import NightResult
 from reconciliation.store import StoredBreak
+from reconciliation.unresolved.rows import Unresolved
 
+# The ways in which the simulated banks' stories end what they lost a reply for.
+WAYS_PLAYED = ("RESEND", "STATUS_ENQUIRY", "REVERSAL", "SETTLEMENT_FILE")
 Named = tuple[str, str, str, str]  # bank, kind, trace date, trace number
 
 
@@ -45,6 +50,7 @@ class Seen:
     nights: Sequence[NightResult]
     breaks: Sequence[StoredBreak]
     facts: LedgerFacts
+    unresolved: Sequence[Unresolved]
 
 
 def check(seen: Seen) -> Outcome:
@@ -64,6 +70,7 @@ def check(seen: Seen) -> Outcome:
             identities[equation] = identities.get(equation, True) and holds
     identities |= {f"ledger {name.replace('_', ' ')} is zero": value == 0 for name, value in facts.must_be_zero.items()}
     identities["planted differences are the open breaks"] = wanted == found
+    identities |= _unresolved_identities(seen, wanted)
     complaints = [f"planted, not found: {' '.join(name)}" for name in (wanted - found).elements()]
     complaints += [f"found, not planted: {' '.join(name)}" for name in (found - wanted).elements()]
     complaints += [f"does not hold: {name}" for name, holds in identities.items() if not holds]
@@ -71,6 +78,30 @@ def check(seen: Seen) -> Outcome:
     complaints += [f"{night.clearing_date}: {line}" for night in nights for line in night.failures]
     operations = sum(count for bank in played for *_, count in bank["tally"])
     return Outcome(wanted, found, identities, tuple(complaints), operations)
+
+
+def _unresolved_identities(seen: Seen, planted: Counter[Named]) -> dict[str, bool]:
+    """Every lost reply came to its end, in each of the ways; only what the banks left out waits for its T+2 file."""
+    suspects = {name for name in planted if name[1] == BreakKind.SUSPECT}
+    waiting = {
+        (one.bank, "SUSPECT", one.trace_date.isoformat(), one.trace_no) for one in seen.unresolved if one.is_open
+    }
+    closed = {one.closed_by for one in seen.unresolved}
+    return {
+        "unresolved money is closed, or waits for its T+2 file": waiting == suspects,
+        **{f"unresolved money was closed by {way}": way in closed for way in WAYS_PLAYED},
+    }
+
+
+def unresolved_summary(unresolved: Sequence[Unresolved], last_day: date) -> dict[str, Any]:
+    """Closed by way of closing; open, and of these what waits for its T+2 file."""
+    opened = [one for one in unresolved if one.is_open]
+    waiting = [one for one in opened if one.absent_days is not None and (last_day - one.clearing_date).days < 2]
+    return {
+        "closed": dict(sorted(Counter(str(one.closed_by) for one in unresolved if not one.is_open).items())),
+        "waiting_for_t2": len(waiting),
+        "open": len(opened) - len(waiting),
+    }
 
 
 def _name(item: StoredBreak) -> Named:
@@ -94,6 +125,7 @@ def write_summary(path: Path, seen: Seen, outcome: Outcome, seconds: float) -> P
         "payments": facts.payments,
         "amount": {"minor": facts.amount_fen, "currency": "CNY"},
         "breaks": dict(sorted(Counter(item.found.kind.value for item in seen.breaks).items())),
+        "unresolved": unresolved_summary(seen.unresolved, nights[-1].clearing_date),
         "identities": dict(outcome.identities),
         "reports": [f"reports/{path.name}" for night in nights for path in night.report.paths],
         "seconds": round(seconds, 1),

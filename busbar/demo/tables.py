@@ -15,6 +15,8 @@ from reconciliation.breaks.kinds import KINDS, TREATMENTS, BreakKind
 from reconciliation.receipts.rows import Level
 from reconciliation.result import NightResult
 from reconciliation.store import StoredBreak
+from reconciliation.unresolved import words
+from reconciliation.unresolved.rows import Unresolved
 
 _OPERATIONS = {
     "BILL_ENQUIRY": "查询欠费",
@@ -109,6 +111,25 @@ def planted(outcome: Outcome) -> Table:
         found = {name: n for name, n in outcome.found.items() if name[:2] == (bank, kind)}
         mark = "[green]✓[/green]" if wanted == found else "[red]✗[/red]"
         table.add_row(bank, kind, str(sum(wanted.values())), str(sum(found.values())), mark)
+    return table
+
+
+def unresolved(rows: Sequence[Unresolved]) -> Table:
+    """Money whose end was in doubt, by what it was, by what closed it, and how long it took."""
+    table = Table(title="未决资金的了结 Unresolved money, and what closed it")
+    for heading in ("银行 Bank", "交易 Operation", "缘由 Cause", "了结 Closed by"):
+        table.add_column(heading)
+    table.add_column("笔数", justify="right")
+    table.add_column("金额(元)", justify="right")
+    table.add_column("最长(秒) Longest (s)", justify="right")
+    grouped: dict[tuple[str, str, str, str], list[Unresolved]] = {}
+    for one in rows:
+        end = words.CLOSED_BY[one.closed_by] if one.closed_by else ("等待T+2文件", "waits for the T+2 file")
+        kind, cause = words.KINDS[one.kind], words.CAUSES[one.cause]
+        grouped.setdefault((one.bank, " ".join(kind), " ".join(cause), " ".join(end)), []).append(one)
+    for key, group in sorted(grouped.items()):
+        amount = Money(sum(one.amount_fen for one in group)).decimal()
+        table.add_row(*key, str(len(group)), amount, str(max(one.age_seconds for one in group)))
     return table
 
 
