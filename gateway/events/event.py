@@ -6,7 +6,7 @@ arrears, no balance), so that an event told again a day later says the same. Rul
 - `event_id` is the reference number of the posting. A dump restored to an earlier moment may give a number again, so
   that a receiver tells events apart by `event_id` and `recorded_at` together;
 - `sequence` only grows within a partition and is the order of one customer's postings;
-- an event of what undoes a payment names the payment's event; its amount is what was taken back, so it is positive,
+- an event of what undoes names the event of what it undoes; its amount is what was taken back, so it is positive,
   and what it settled is negative;
 - amounts are integers of minor units with their currency; times are RFC 3339 in UTC; dates are of the utility's
   calendar.

@@ -23,7 +23,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_result
 from tenacity.wait import wait_exponential_jitter
 
-from gateway.clock import Clock
+from gateway.clock import Clock, monotonic_seconds
 from gateway.events.answers import Answer
 from gateway.events.event import PaymentEvent
 from gateway.events.judging import LetterState, Moves, Waiting, judge_again, judge_new
@@ -43,6 +43,7 @@ _FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.2, 10.0
 # Beyond a request's time; above twice the longest pause, so that a lease is kept through an outage of the receiver.
 LEASE_SECONDS = 30.0
 _MARGIN_SECONDS = 1.0
+_LASTING_SECONDS = 30.0
 
 
 class Progress(Enum):
@@ -107,7 +108,11 @@ class Teller:
         return await open_outbox(self._dsn, self._partition, self._subscriber.name, lease_seconds)
 
     async def _session(self) -> None:
-        """One connection, and while it has the lease, both loops."""
+        """One connection, and while it has the lease, both loops.
+
+        Raises what breaks it, unless it has lasted: then pauses begin small again.
+        """
+        began = monotonic_seconds()
         outbox = await self._open()
         try:
             while not await outbox.take_lease():
@@ -119,6 +124,10 @@ class Teller:
             await outbox.release_lease()
         except LeaseLostError:
             self._log.warning("another process tells the payments now")
+        except Exception as error:
+            if monotonic_seconds() - began < _LASTING_SECONDS:
+                raise
+            self._log.warning("payment events interrupted", error=_safe(error))
         finally:
             outbox.drop()
             self._forget_gauges()
@@ -222,9 +231,7 @@ class Teller:
     def _tell_failure(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         if error is not None:
-            # Our own errors are safe to read; of others the type alone is told.
-            what = str(error) if type(error).__module__.startswith("gateway.") else type(error).__name__
-            self._log.warning("payment events interrupted", attempt=state.attempt_number, error=what)
+            self._log.warning("payment events interrupted", attempt=state.attempt_number, error=_safe(error))
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, or wake when we are to stop."""
@@ -233,6 +240,11 @@ class Teller:
                 await self._stop.wait()
         except TimeoutError:
             pass
+
+
+def _safe(error: BaseException) -> str:
+    """Our own errors are safe to read; of others the type alone is told."""
+    return str(error) if type(error).__module__.startswith("gateway.") else type(error).__name__
 
 
 def _is_trouble(progress: Progress) -> bool:

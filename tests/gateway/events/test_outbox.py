@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
+import ssl
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.database import Connection, DatabaseError, connect
 from gateway.events.answers import Verdict
@@ -68,6 +77,15 @@ async def test_nobody_waits_for_who_books_elsewhere(world: World) -> None:
     await world.stores[1].roll_back()
     await busy.close()
     outbox.drop()
+
+
+def test_one_statement_books_and_it_runs_under_the_clearing_lock() -> None:
+    """The horizon rests on this: whoever takes a number holds the lock that `look.sql` asks for."""
+    root = Path(__file__).parents[3]
+    sources = [path for kind in ("py", "sql") for path in (root / "gateway").rglob(f"*.{kind}")]
+    inserts = [path.name for path in sources if re.search(r"INSERT INTO payment\b(?!_)", path.read_text("utf-8"))]
+    users = [path.name for path in sources if '"insert_payment"' in path.read_text("utf-8")]
+    assert (inserts, users) == (["insert_payment.sql"], ["store_postgres.py"])
 
 
 async def test_one_session_has_the_lease(world: World) -> None:
@@ -193,6 +211,37 @@ async def test_no_answer_in_time(world: World) -> None:
 async def test_plain_http_where_tls_is_meant(world: World) -> None:
     answer = await sent(world, url=world.receiver.url.replace("http:", "https:"))
     assert answer.verdict is Verdict.UNAVAILABLE
+
+
+def certificate(folder: Path) -> ssl.SSLContext:
+    """A server's side of TLS; its certificate vouches for itself and lies in `folder`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "receiver.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "receiver.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "receiver.pem", folder / "receiver.key")
+    return context
+
+
+async def test_tls_with_a_certificate_of_our_own_list(world: World, tmp_path: Path) -> None:
+    await world.receiver.stop()
+    await world.receiver.start(certificate(tmp_path))
+    url = world.receiver.url.replace("http:", "https:")
+    answer = await sent(world, url=url)
+    assert (answer.verdict, answer.reason) == (Verdict.UNAVAILABLE, "the receiver's certificate is not trusted")
+    assert world.receiver.taken == []
+    trusting = ssl.create_default_context(cafile=tmp_path / "receiver.pem")
+    assert (await sent(world, url=url, tls=trusting)).verdict is Verdict.ACCEPTED
 
 
 async def test_addresses_do_not_show(world: World) -> None:

@@ -49,12 +49,15 @@ REVERSED = replace(
     original_event_id=EVENT.event_id,
     settled=(SettledBill("R04", 202602, "010", Money(-30_000), Money(-1_500)),),
 )
-# What each kind of posting tells a receiver. Every kind of the ledger stands here.
+# What each kind of posting tells a receiver.
 KINDS = {
-    PostingKind.PAYMENT: "a customer has paid 缴费",
-    PostingKind.SAME_DAY_CANCEL: "a teller has cancelled a payment on its day 当日抹账: the bills are owed again",
-    PostingKind.REVERSAL: "a bank has reversed a payment on its day 冲正: the bills are owed again",
-    PostingKind.NEXT_DAY_REVERSAL: "a bank has reversed a payment of an earlier day 隔日冲正: the bills are owed again",
+    "PAYMENT": "a customer has paid 缴费",
+    "PREPAYMENT_DEPOSIT": "a customer has put money aside 预存: `prepayment_movement` says how much of it was kept",
+    "SAME_DAY_CANCEL": "a teller has cancelled a payment on its day 当日抹账: the bills are owed again",
+    "REVERSAL": "a bank has reversed a payment on its day 冲正: the bills are owed again",
+    "NEXT_DAY_REVERSAL": "a bank has reversed a payment of an earlier day 隔日冲正: the bills are owed again",
+    "PREPAYMENT_APPLIED": "a prepayment balance has settled bills 预存冲抵; no bank has a part in it",
+    "PREPAYMENT_WITHDRAWN": "what `original_event_id` settled from prepayment is owed again: that money was reversed",
 }
 MEANINGS = {
     Verdict.ACCEPTED: "taken; not told again",
@@ -74,7 +77,7 @@ def body() -> bytes:
 
 
 def kinds_part() -> str:
-    rows = [f"| `{kind.value}` | {KINDS[kind]} |" for kind in PostingKind]
+    rows = [f"| `{kind}` | {meaning} |" for kind, meaning in KINDS.items()]
     return "\n".join(["| `kind` | Meaning |", "|---|---|", *rows])
 
 
@@ -123,6 +126,10 @@ def test_the_page_is_what_the_code_says(key: SigningKey) -> None:
         PAGE.write_text(expected, encoding="utf-8")
         text = expected
     assert text == expected, "the page is stale: see the docstring of this test for how to write it anew"
+
+
+def test_every_kind_of_the_ledger_is_explained() -> None:
+    assert {kind.value for kind in PostingKind} <= set(KINDS)
 
 
 def test_every_field_of_the_sample_is_explained() -> None:
