@@ -158,7 +158,9 @@ class UnfencedSession(Session):
         if self._world.happens(self._world.weather.stall_at_commit):
             self._world.stall(self.machine)
         await self._world.pause(self._world.weather.step_seconds)
-        return await (self._inner if self.is_lost else super()).commit()
+        if self.is_lost:
+            return await self._inner.commit()
+        return await super().commit()
 
 
 class EarlyReadSession(Session):
