@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import partial
@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 
     from busbar.installations import DatabaseAccess
     from gateway.config import Installation
+    from gateway.ledger.clearing_days import DayState
     from gateway.ledger.importing import ImportReport
 
+DAYS_SHOWN = 7  # a week: what is older and not reconciled stands in the list of breaks
+DAY_WORDS = {
+    "OPEN": ("营业", "open"),
+    "SWITCHING": ("日切中", "cut-off under way, repeat it if it does not end"),
+    "CLOSED": ("已日切", "closed"),
+}
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _INSTALLATION = click.option(
@@ -121,7 +128,7 @@ def cut_off(installation: Path, next_date: datetime, wait_seconds: float) -> Non
 @command.command()
 @_INSTALLATION
 def status(installation: Path) -> None:
-    """Show whether the ledger fits this installation, and its clearing date 查看状态."""
+    """Show whether the ledger fits this installation, and its clearing days 查看状态."""
     with _opened(installation) as (checked, access):
         _show_status(checked, access)
 
@@ -136,19 +143,42 @@ def _opened(folder: Path) -> Iterator[tuple[Installation, DatabaseAccess]]:
 
 
 def _show_status(installation: Installation, access: DatabaseAccess) -> None:
-    dates = asyncio.run(_status(installation, access))
+    """Partitions and their dates, then the newest clearing days with their states."""
+    dates, states, reconciled = asyncio.run(_status(installation, access))
     for partition, day in sorted(dates.items()):
         click.echo(f"partition {partition:02d}  clearing date {day}")
+    banks = [bank.code for bank in installation.banks if bank.settlement]
+    for day, state in list(states.items())[:DAYS_SHOWN]:
+        click.echo(_day_line(day, state, banks, {bank for when, bank in reconciled if when == day}))
 
 
-async def _status(installation: Installation, access: DatabaseAccess) -> dict[int, date]:
+def _day_line(day: date, state: DayState, banks: Sequence[str], reconciled: Collection[str]) -> str:
+    """A closed day is reconciled bank by bank."""
+    chinese, english = DAY_WORDS[state.value]
+    line = f"day {day}  {state.value:<9}  {chinese} {english}"
+    if state.value != "CLOSED" or not banks:
+        return line
+    done = [bank for bank in banks if bank in reconciled]
+    waiting = [bank for bank in banks if bank not in reconciled]
+    told = [f"已对账 reconciled {', '.join(done)}"] if done else []
+    told += [f"未对账 not reconciled {', '.join(waiting)}"] if waiting else []
+    return f"{line}; {'; '.join(told)}"
+
+
+async def _status(
+    installation: Installation, access: DatabaseAccess
+) -> tuple[dict[int, date], dict[date, DayState], Collection[tuple[date, str]]]:
     from gateway.database import connect
+    from gateway.ledger.clearing_days import read_day_states
     from gateway.ledger.cutoff import current_clearing_dates
     from gateway.ledger.migrate import check_installation
+    from reconciliation.reconciled_days import read_reconciled_days
 
     connection = await connect(access.gateway_dsn, application_name="busbar status")
     try:
         await check_installation(connection, installation.partitions)
-        return await current_clearing_dates(connection, installation.partitions)
+        dates = await current_clearing_dates(connection, installation.partitions)
+        states = await read_day_states(connection, installation.partitions)
     finally:
         await connection.close()
+    return dates, states, await read_reconciled_days(access.night_dsn)

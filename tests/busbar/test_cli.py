@@ -44,6 +44,7 @@ HELP = [
     ("db", "import", "--help"),
     ("db", "cut-off", "--help"),
     ("db", "status", "--help"),
+    ("unresolved", "--help"),
 ]
 
 
@@ -142,8 +143,10 @@ def test_serve_says_where_it_listens_and_ends_in_order(tmp_path: Path) -> None:
         assert stat.S_IMODE(note.stat().st_mode) == 0o600
         at = ("--installation", str(tmp_path))
         status = finished(*busbar, "db", "status", *at)
-        assert len(status.stdout.splitlines()) == 4
-        day = status.stdout.split()[-1]
+        *partitions, days = status.stdout.splitlines()
+        assert len(partitions) == 4
+        day = partitions[-1].split()[-1]
+        assert days == f"day {day}  OPEN       营业 open"
         moved = finished(*busbar, "db", "cut-off", "--next-date", day, *at)
         assert moved.returncode == 0
         assert moved.stdout.count("ALREADY_MOVED") == 4
