@@ -15,7 +15,7 @@ import pytest
 from busbar.postgresql import Server, provide
 from gateway.ledger.migrate import GATEWAY, InstallationMismatch, migrate
 
-PASSWORD = "a-made-up-password"
+from .installations import PASSWORD
 
 
 def initialise(dsn: str) -> None:
