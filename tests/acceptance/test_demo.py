@@ -27,6 +27,7 @@ PLANTED_KINDS = {
     "DUPLICATE_BANK",
     "STATUS_MISMATCH",
     "CUSTOMER_MISMATCH",
+    "SUSPECT",
 }
 
 
@@ -64,6 +65,10 @@ def check_what_others_read(summary: dict[str, Any]) -> None:
     assert {name for name, holds in summary["identities"].items() if holds is not True} == set()
     assert summary["breaks"].keys() >= PLANTED_KINDS
     assert summary["identities"]["planted differences are the open breaks"] is True
+    unresolved = summary["unresolved"]
+    assert unresolved["open"] == 0
+    assert unresolved["waiting_for_t2"] == summary["breaks"]["SUSPECT"] > 0
+    assert unresolved["closed"].keys() >= {"RESEND", "STATUS_ENQUIRY", "REVERSAL", "SETTLEMENT_FILE"}
 
 
 def check_operations(summary: dict[str, Any]) -> None:

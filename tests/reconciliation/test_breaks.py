@@ -50,6 +50,8 @@ CASES = [
     ("UTILITY_ONLY", "", "UTILITY", False, 0, "HOLD"),
     ("UTILITY_ONLY", "", "UTILITY", False, 1, "HOLD"),
     ("UTILITY_ONLY", "", "UTILITY", False, 2, "ASK_THEN_REVERSE"),
+    ("SUSPECT", "", "UTILITY", False, 0, "WAIT_OR_ASK"),
+    ("SUSPECT", "", "UTILITY", False, 2, "WAIT_OR_ASK"),
     ("AMOUNT_MISMATCH", "", "", False, 0, "REVERSE_AND_REPOST"),
     ("DUPLICATE_BANK", "", "BANK", False, 0, "REFUND_OR_PREPAYMENT"),
     ("DUPLICATE_UTILITY", "", "UTILITY", False, 0, "REVERSE_SECOND"),
