@@ -17,7 +17,7 @@ from busbar.bank.book import EntryState
 from busbar.bank.teller import PaperBill, Teller
 from busbar.bank.wires import Answer, Bill, Damage, Meaning, Order
 
-# How long a bank waits for a reply before it reverses; long enough that the lost message itself has arrived by then.
+# How long a bank waits for a reply before it asks or reverses; by then the message itself has arrived.
 REPLY_PATIENCE_SECONDS = 0.5
 # An unanswered status enquiry is repeated: the payment may still be in the utility's queue.
 STATUS_TRIES = 20
@@ -143,6 +143,7 @@ async def _lost(teller: Teller) -> tuple[int, Order, Answer] | None:
     order = teller.order(payable[0], payable[1].owed_fen)
     entry_id, answer = await teller.pay(order, Damage.LOST_REPLY)
     teller.expect("lost reply", answer, Meaning.NO_ANSWER)
+    await asyncio.sleep(REPLY_PATIENCE_SECONDS)
     for _ in range(STATUS_TRIES):
         answer = await teller.status(entry_id, order, fence=False)
         if answer.meaning in (Meaning.OK, Meaning.REFUSED):
