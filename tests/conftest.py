@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import pytest
+import structlog
 
 from busbar.postgresql import PostgresqlError, Server, provide, remove_data
 
@@ -57,6 +58,14 @@ def _no_clusters_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     for lock in tmp_path_factory.getbasetemp().rglob("postgresql/lock"):
         with contextlib.suppress(PostgresqlError):
             remove_data(lock.parent)
+
+
+@pytest.fixture(autouse=True)
+def _log_configuration() -> Iterator[None]:
+    """A test that sets up logging (a command run in this process does) leaves no stream of its own behind."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     path = folder / "busbar.toml"
     text = path.read_text("utf-8")
     assert '# sign_key = "utility-2026"' in text
-    path.write_text(text.replace("# sign_key =", "sign_key ="), "utf-8")
+    path.write_text(text.replace("# sign_key =", "sign_key =", 1), "utf-8")  # the first: [http]
     return load(folder)
 
 
